@@ -1,0 +1,150 @@
+"""The command line of every program: PROGRAM [RECIPE | --recipe FILE.json] --key value ...
+
+The keys are the fields of the recipe (hashed, so that equal settings are one run) and of `run.*` (not hashed).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pydantic
+
+from vidmodels import zoo
+from vidmodels.core.errors import ConfigError, VidmodelsError, did_you_mean
+from vidmodels.core.recipe import Recipe, RunSection, Section, flatten
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+
+# short forms of keys that are typed often
+ALIASES = {"--init": "--train.init", "--freeze": "--train.freeze"}
+
+
+@dataclass(frozen=True)
+class Invocation(Generic[RecipeT]):
+    """What the user asked for."""
+
+    program: str
+    recipe: RecipeT
+    run: RunSection
+    fresh: bool = False
+    print_config: bool = False
+    dry_run: bool = False
+
+
+def parse(argv: Sequence[str], program: str, recipe_type: type[RecipeT], default: str) -> Invocation[RecipeT]:
+    """Read the command line. Exits 0 after `--help`; raises ConfigError on what does not exist or cannot be."""
+    recipe, rest = _base_recipe(list(argv), recipe_type, default)
+    arguments = [_expand_alias(word) for word in rest]
+    settings = _parse_keys(arguments, program, recipe, recipe_type)
+    fields = {name: getattr(settings, name) for name in recipe_type.model_fields}
+    return Invocation(
+        program=program,
+        recipe=recipe_type.model_validate(fields),
+        run=settings.run,
+        fresh=settings.fresh,
+        print_config=settings.print_config,
+        dry_run=settings.dry_run,
+    )
+
+
+def run_program(
+    program: str,
+    recipe_type: type[RecipeT],
+    default: str,
+    execute: Callable[[Invocation[RecipeT]], int],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """The body of a program's `main`: parse, execute, exit; an error from outside is one sentence on standard error."""
+    try:
+        invocation = parse(sys.argv[1:] if argv is None else argv, program, recipe_type, default)
+        if invocation.print_config:
+            print(json.dumps({**invocation.recipe.model_dump(mode="json"), "run": invocation.run.model_dump(mode="json")},
+                             indent=2))  # fmt: skip
+            sys.exit(0)
+        sys.exit(execute(invocation))
+    except VidmodelsError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def load_recipe_file(path: str, recipe_type: type[RecipeT]) -> RecipeT:
+    """A recipe from a JSON file (`--print-config` writes one; its `run` part is ignored here)."""
+    try:
+        tree = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"no recipe file at {path}: give the path of a JSON file, or the name of a recipe") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"cannot read the recipe file {path}: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"the recipe file {path} holds {type(tree).__name__}, not an object of settings")
+    tree.pop("run", None)
+    try:
+        return recipe_type.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error, recipe_type)}") from None
+
+
+def explain(error: pydantic.ValidationError, recipe_type: type[Section]) -> str:
+    """The first problem of a validation as one sentence with the key, the value and the nearest known key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = flatten(recipe_type().model_dump(mode="json"))
+        return f"unknown key {key!r}{did_you_mean(key, known)}"
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key} = {first.get('input')!r} is not possible: {message}"
+
+
+def _base_recipe(words: list[str], recipe_type: type[RecipeT], default: str) -> tuple[RecipeT, list[str]]:
+    if words and not words[0].startswith("-"):
+        name, words = words[0], words[1:]
+    elif "--recipe" in words:
+        at = words.index("--recipe")
+        if at + 1 == len(words):
+            raise ConfigError("--recipe needs the path of a JSON file")
+        return load_recipe_file(words[at + 1], recipe_type), words[:at] + words[at + 2 :]
+    else:
+        name = default
+    known = zoo.recipes(recipe_type)
+    if name not in known:
+        raise ConfigError(f"unknown recipe {name!r}{did_you_mean(name, known)}; there are: {', '.join(sorted(known))}")
+    return known[name](), words
+
+
+def _expand_alias(word: str) -> str:
+    key, equals, value = word.partition("=")
+    return ALIASES.get(key, key) + equals + value
+
+
+def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: type[RecipeT]):
+    import tyro
+
+    flags: dict = {
+        "run": (RunSection, RunSection()),
+        "fresh": (bool, pydantic.Field(False, description="Set an existing run of this name aside and start again.")),
+        "print_config": (bool, pydantic.Field(False, description="Print the resolved recipe as JSON and exit.")),
+        "dry_run": (bool, pydantic.Field(False, description="Compute one step on one batch, without Ray, and exit.")),
+    }
+    job_type = pydantic.create_model("Job", __base__=recipe_type, **flags)
+    job = job_type.model_validate({name: getattr(recipe, name) for name in recipe_type.model_fields})
+    names = ", ".join(sorted(zoo.recipes(recipe_type)))
+    try:
+        return tyro.cli(
+            job_type,
+            default=job,
+            args=words,
+            prog=program,
+            description=f"{(recipe_type.__doc__ or '').splitlines()[0]}\n\n"
+            f"usage: {program} [RECIPE | --recipe FILE.json] --key value ...\nrecipes: {names}",
+        )
+    except pydantic.ValidationError as error:
+        raise ConfigError(explain(error, recipe_type)) from None

@@ -1,0 +1,45 @@
+"""A batch of clips on its way from the decoder to the model.
+
+B videos, R clips of each (repeated sampling), T frames, H height, W width, C colours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """One micro-batch.
+
+    clips: uint8 [B, R, T, H, W, C] as decoded, or float [B*R, C, T, H, W] once prepared for the model.
+    valid: bool, one per row of `clips`; False where a video could not be decoded (its pixels are zero).
+    numbers: int64 [B], global sample numbers.
+    ids: the videos' ids; errors: {id: message} of the rows that are not valid.
+    labels: int64 [B] (-1: none) or float [rows, classes] after mixing, or None.
+    """
+
+    clips: Tensor
+    valid: Tensor
+    numbers: Tensor
+    ids: list[str]
+    labels: Tensor | None = None
+    errors: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch with its tensors on `device` (copies are asynchronous from pinned memory)."""
+        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
+        return replace(
+            self,
+            clips=self.clips.to(device, non_blocking=True),
+            valid=self.valid.to(device, non_blocking=True),
+            labels=labels,
+        )
+
+    def __len__(self) -> int:
+        return len(self.clips)

@@ -1,0 +1,43 @@
+"""One row of a system's card: everything about a model that can be known without building it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Task = Literal["classify", "pretrain_masked"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The input that a model was made for: B x 3 x num_frames x size x size, values (x/255 - mean) / std."""
+
+    num_frames: int
+    frame_stride: int
+    size: int
+    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
+    std: tuple[float, float, float] = (0.225, 0.225, 0.225)
+    fps: float | None = None  # None: strides count the video's own frames
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A named model.
+
+    builder: "module:function", called with `config` (and the caller's overrides) as keyword arguments.
+    params, macs: parameters and multiply-adds of one forward pass on one input; None where not fixed by a source.
+    """
+
+    name: str
+    system: str
+    builder: str
+    task: Task
+    input: InputSpec
+    config: dict[str, Any] = field(default_factory=dict)
+    recipes: tuple[str, ...] = ()
+    published: dict[str, str] = field(default_factory=dict)
+    params: int | None = None
+    macs: int | None = None
+    formats: tuple[str, ...] = ()
+    licence: str = ""
+    summary: str = ""

@@ -1,0 +1,117 @@
+"""Recipe sections of the data: where the videos are, how clips are taken from them, how they are augmented."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vidmodels.core.recipe.base import Section
+
+Format = Literal["auto", "folder", "classes", "kinetics", "kinetics_csv", "parquet"]
+
+
+class SourceSection(Section):
+    """One source of videos."""
+
+    path: str
+    """Folder, list file, CSV or Parquet manifest; a local path or an object-store URI such as s3://bucket/folder."""
+    format: Format = "auto"
+    """How `path` is read: folder of videos, folder per class, Kinetics list (path + label), official Kinetics CSV, Parquet."""
+    root: str | None = None
+    """Folder that the paths of a list or manifest are relative to; default: the folder of the list."""
+    weight: float = Field(1.0, gt=0)
+    """How often each video comes in an epoch: 1 once, 0.5 in every second epoch, 2 twice."""
+
+
+class SyntheticSection(Section):
+    """The embedded data: the synthetic world, rendered once into a cache."""
+
+    num_videos: int = Field(2000, ge=10)
+    """Training videos (as many again divided by five for validation)."""
+    size: int = Field(32, ge=16, le=512)
+    """Side of the square frame in pixels."""
+    num_frames: int = Field(16, ge=2)
+    """Frames of a video, at 8 frames per second."""
+    seed: int = 0
+    """Seed of the world; equal seeds give equal videos."""
+    hard: bool = False
+    """Random polarity and full-contrast background (nothing learns it in minutes)."""
+
+
+class ClipSection(Section):
+    """How clips are taken from a video."""
+
+    num_frames: int = Field(16, ge=1)
+    """Frames of a clip (T)."""
+    frame_stride: int = Field(4, ge=1)
+    """Distance of two frames of a clip, in frames of `fps`."""
+    fps: float | None = Field(None, gt=0)
+    """Frames per second that the stride counts; default: the video's own."""
+    size: int = Field(224, ge=8)
+    """Side of the square crop in pixels."""
+    repeats: int = Field(1, ge=1)
+    """Clips taken from each decoded video (repeated sampling); each has its own time and crop."""
+    sampling: Literal["random", "segment", "uniform"] = "random"
+    """random: a random start; segment: one random frame of each of T equal segments; uniform: evenly over the whole video."""
+    crop: Literal["random_resized", "center"] = "random_resized"
+    """random_resized: random area and aspect ratio; center: short side to `size`, central square."""
+    crop_area: tuple[float, float] = (0.5, 1.0)
+    """Smallest and largest share of the frame's area in a random resized crop."""
+    crop_aspect: tuple[float, float] = (0.75, 4 / 3)
+    """Smallest and largest width / height of a random resized crop."""
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
+            raise ValueError(f"clip.crop_area {self.crop_area} must satisfy 0 < smallest <= largest <= 1")
+        if not 0 < self.crop_aspect[0] <= self.crop_aspect[1]:
+            raise ValueError(f"clip.crop_aspect {self.crop_aspect} must satisfy 0 < smallest <= largest")
+        return self
+
+
+class AugmentSection(Section):
+    """What happens to a batch on the training device."""
+
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
+    rand_augment: str = ""
+    """RandAugment as 'm7-mstd0.5' (magnitude, its deviation, optional '-n2' operations); empty: none."""
+    color_jitter: float = Field(0.0, ge=0)
+    """Strength of a per-clip change of brightness, contrast and saturation; 0: none."""
+    shift: int = Field(0, ge=0)
+    """Largest random shift of the whole clip in pixels, borders replicated."""
+    erasing: float = Field(0.0, ge=0, le=1)
+    """Probability of random erasing (the same box in every frame)."""
+    mixup: float = Field(0.0, ge=0)
+    """Alpha of mixup; 0: none."""
+    cutmix: float = Field(0.0, ge=0)
+    """Alpha of cutmix; 0: none. With both, each batch takes one of them at random."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of the target spread over all classes."""
+
+
+class DataSection(Section):
+    """The data of a run: one path, or several weighted sources, or (with neither) the synthetic world."""
+
+    path: str | None = None
+    """Folder, list or manifest to train on; default: the synthetic world."""
+    format: Format = "auto"
+    """How `path` is read; see SourceSection."""
+    val_path: str | None = None
+    """Validation videos, read like `path`; default: `val_fraction` of `path`."""
+    val_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of each class that is kept for validation, chosen by a hash of the video's id."""
+    sources: tuple[SourceSection, ...] = ()
+    """Several weighted sources, instead of `path`."""
+    synthetic: SyntheticSection = SyntheticSection()
+    clip: ClipSection = ClipSection()
+    augment: AugmentSection = AugmentSection()
+    max_bad_fraction: float = Field(0.05, ge=0, le=1)
+    """The run stops with the list of files when more than this share of the samples could not be decoded."""
+
+    @model_validator(mode="after")
+    def _one_origin(self):
+        if self.path is not None and self.sources:
+            raise ValueError("data.path and data.sources exclude each other: name the videos in one of them")
+        return self

@@ -1,0 +1,82 @@
+"""Recipe sections of models and tasks, and the recipes composed of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vidmodels.core.recipe.base import Section
+from vidmodels.core.recipe.data import DataSection
+from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
+
+
+class MaskedModelSection(Section):
+    """A masked autoencoder: a name of the zoo and what may be changed about it."""
+
+    name: str = "mae_st_vit_tiny_pretrain"
+    """Name in the zoo (`vidmodels models '*pretrain*'`)."""
+    decoder_dim: int | None = Field(None, ge=8)
+    """Width of the decoder; default: the model's own."""
+    decoder_depth: int | None = Field(None, ge=1)
+    """Blocks of the decoder; default: the model's own."""
+    decoder_heads: int | None = Field(None, ge=1)
+    """Attention heads of the decoder; default: the model's own."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Largest rate of stochastic depth in the encoder."""
+
+
+class MaskedTaskSection(Section):
+    """Masked pre-training (MAE-ST, section 3)."""
+
+    mask_ratio: float = Field(0.9, ge=0, lt=1)
+    """Share of the tokens that the encoder does not see."""
+    mask_sampling: Literal["random", "tube", "frame", "block", "per_frame"] = "random"
+    """Which tokens are masked together: independent, whole columns in time, whole time steps, cubes, or as many in each frame."""
+    target: Literal["normalised", "pixel"] = "normalised"
+    """What is predicted: pixels normalised per patch, or plain pixels."""
+
+
+class ClassifierSection(Section):
+    """A classifier: a name of the zoo and what may be changed about it."""
+
+    name: str = "mae_st_vit_tiny"
+    """Name in the zoo (`vidmodels models`)."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Largest rate of stochastic depth."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before the last linear layer."""
+
+
+class EvalSection(Section):
+    """Multi-view evaluation: softmax averaged over clips x crops of each video."""
+
+    num_clips: int = Field(1, ge=1)
+    """Clips evenly over the video."""
+    num_crops: Literal[1, 3] = 1
+    """Crops along the long side."""
+    batch_size: int = Field(16, ge=1)
+    """Views per forward pass."""
+
+
+class Recipe(Section):
+    """What every recipe has."""
+
+    data: DataSection = DataSection()
+    optim: OptimSection = OptimSection()
+    schedule: ScheduleSection = ScheduleSection()
+    train: TrainSection = TrainSection()
+
+
+class MaskedRecipe(Recipe):
+    """Masked pre-training on unlabelled video."""
+
+    model: MaskedModelSection = MaskedModelSection()
+    task: MaskedTaskSection = MaskedTaskSection()
+
+
+class ClassifyRecipe(Recipe):
+    """Training a classifier, from scratch or from an encoder (`train.init`)."""
+
+    model: ClassifierSection = ClassifierSection()
+    evaluation: EvalSection = EvalSection()

@@ -1,0 +1,87 @@
+"""The local back end of the data: this process or a few loader processes, without Ray.
+
+The order of the batches is arithmetic: worker `rank` of `world` takes its share of each step's global numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch.utils.data import DataLoader, Dataset
+
+from vidmodels.core.batch import Batch
+from vidmodels.core.errors import RunError
+from vidmodels.data.collate import to_batch
+from vidmodels.data.ledger import FileLedger
+from vidmodels.data.reader import TrainReader
+
+log = logging.getLogger(__name__)
+
+
+def micro_batches(start: int, stop: int, micro: int, rank: int = 0, world: int = 1) -> Iterator[list[int]]:
+    """The sample numbers of one worker's micro-batches between `start` and `stop`.
+
+    The stream is dealt in blocks of `micro` numbers to the workers in turn; numbers after the last full round of
+    all workers are left out, so that every worker has equally many batches.
+    """
+    block = micro * world
+    for first in range(start, stop - block + 1, block):
+        begin = first + rank * micro
+        yield list(range(begin, begin + micro))
+
+
+class _MicroBatches(Dataset):
+    def __init__(self, reader: TrainReader, ledger: FileLedger | None) -> None:
+        self.reader = reader
+        self.ledger = ledger
+
+    def __getitem__(self, numbers: list[int]) -> Batch:
+        return to_batch(self.reader.read_batch(numbers, self.ledger))
+
+
+@dataclass
+class LocalLoader:
+    """Iterates over Batches of decoded samples.
+
+    num_processes: loader processes; 0 decodes in this one. A loader process that dies is replaced, and the videos
+    that it was decoding are then read in a child process, so that the culprit is found and named.
+    """
+
+    reader: TrainReader
+    ledger: FileLedger | None = None
+    num_processes: int = 0
+    max_crashes: int = 20
+
+    def batches(self, numbers: Sequence[list[int]]) -> Iterator[Batch]:
+        """Batches for the given lists of sample numbers, in this order."""
+        if self.num_processes == 0:
+            yield from map(_MicroBatches(self.reader, self.ledger).__getitem__, numbers)
+            return
+        crashes, position = 0, 0
+        while position < len(numbers):
+            try:
+                for batch in self._loader(numbers[position:]):
+                    yield batch
+                    position += 1
+                return
+            except RuntimeError as error:
+                if "exited unexpectedly" not in str(error):
+                    raise
+                crashes += 1
+                log.warning("a loader process died while decoding; its videos are tried apart (%d of %d)", crashes,
+                            self.max_crashes)  # fmt: skip
+                if crashes > self.max_crashes:
+                    raise RunError(
+                        f"{crashes} loader processes died while decoding: run `vidmodels data check` on the videos"
+                    ) from error
+
+    def _loader(self, numbers: Sequence[list[int]]) -> DataLoader:
+        return DataLoader(
+            _MicroBatches(self.reader, self.ledger),
+            batch_size=None,
+            sampler=numbers,  # type: ignore[arg-type]  # each element is one micro-batch's list of numbers
+            num_workers=self.num_processes,
+            prefetch_factor=2,
+        )

@@ -1,0 +1,40 @@
+"""Masked pre-training: reconstruct what the encoder did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from vidmodels.core.batch import Batch
+from vidmodels.core.entry import InputSpec
+from vidmodels.core.recipe import AugmentSection, MaskedTaskSection
+from vidmodels.data.transforms import prepare
+from vidmodels.tasks.base import StepContext
+
+
+@dataclass(frozen=True)
+class PretrainMasked:
+    """Mean squared error over masked patches (MAE-ST, section 3)."""
+
+    settings: MaskedTaskSection
+    input: InputSpec
+    augment: AugmentSection
+
+    def step(self, model: nn.Module, batch: Batch, context: StepContext) -> Iterator[dict[str, Tensor]]:
+        """Yields `loss`; rows that could not be decoded do not count."""
+        ready = prepare(batch, self.input, self.augment, context.generator)
+        output = model(
+            ready.clips,
+            mask_ratio=self.settings.mask_ratio,
+            sampling=self.settings.mask_sampling,
+            target=self.settings.target,
+            generator=context.generator,
+            valid=ready.valid,
+        )
+        yield {"loss": output.loss}
+
+    def describe(self) -> dict[str, Any]:
+        return {"task": "pretrain_masked", **self.settings.model_dump(mode="json")}

@@ -1,0 +1,1 @@
+"""Learning: optimisers, schedules, precision, guards, checkpoints and the loop, alone or over several processes."""
