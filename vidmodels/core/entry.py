@@ -25,12 +25,15 @@ class ZooEntry:
     """A named model.
 
     builder: "module:function", called with `config` (and the caller's overrides) as keyword arguments.
+    loader: "module:function", called with (model, path, allow) for weights files. recipes: names of functions in the
+    system's `recipes.py`.
     params, macs: parameters and multiply-adds of one forward pass on one input; None where not fixed by a source.
     """
 
     name: str
     system: str
     builder: str
+    loader: str
     task: Task
     input: InputSpec
     config: dict[str, Any] = field(default_factory=dict)

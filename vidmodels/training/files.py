@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from vidmodels.core.errors import CheckpointError
+from vidmodels.core.errors import CheckpointError, WeightsError
+from vidmodels.weights.files import load_archive, save_tensors
 
-_MAX_UNPACKED = 1.05
-
-
-def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, Any] | None = None) -> None:
-    """Tensors as safetensors, `metadata` as JSON in its header; tied ones are written under each of their names."""
-    seen: set[int] = set()
-    ready: dict[str, Tensor] = {}
-    for name, value in tensors.items():
-        value = value.detach().cpu().contiguous()
-        if value.numel() and value.untyped_storage().data_ptr() in seen:
-            value = value.clone()
-        seen.add(value.untyped_storage().data_ptr())
-        ready[name] = value
-    save_file(ready, path, {"format": "pt", "vidmodels": json.dumps(metadata or {}, sort_keys=True)})
+__all__ = ["load_pickled", "load_tensors", "save_pickled", "save_tensors"]
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -50,14 +36,6 @@ def load_pickled(path: Path) -> Any:
     Raises CheckpointError for a file that would run code, that unpacks to more than it is, or is none.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError):
-        raise CheckpointError(f"{path} is not a file written by torch.save") from None
-    if unpacked > _MAX_UNPACKED * path.stat().st_size + 4096:
-        raise CheckpointError(f"{path} is refused: its {path.stat().st_size} bytes would unpack to {unpacked}")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # UnpicklingError, RuntimeError, EOFError and others, by the kind of damage
-        reason = str(error).split("\n", 1)[0][:200]
-        raise CheckpointError(f"{path} is refused: it holds more than tensors and plain values ({reason})") from None
+        return load_archive(path)
+    except (WeightsError, OSError) as error:
+        raise CheckpointError(str(error)) from None

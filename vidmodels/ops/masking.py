@@ -1,0 +1,107 @@
+"""Which tokens a masked autoencoder sees: five ways to draw them, all as one sort of one noise.
+
+N clips, T x H x W grid of tokens in t-major order, L = T*H*W of which K are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vidmodels.core.errors import ConfigError
+
+Grid = tuple[int, int, int]
+
+
+class Masking(NamedTuple):
+    """keep: int64 [N, K], kept tokens in the order of their noise; restore: int64 [N, L], place of each token in the
+    shuffled order; mask: float [N, L], 1 where a token was dropped."""
+
+    keep: Tensor
+    restore: Tensor
+    mask: Tensor
+
+
+def from_noise(noise: Tensor, num_keep: int) -> Masking:
+    """Keep the `num_keep` tokens of smallest noise [N, L]; of equal ones those that come first."""
+    shuffle = noise.argsort(dim=1, stable=True)
+    restore = shuffle.argsort(dim=1)
+    mask = (restore >= num_keep).to(noise.dtype)
+    return Masking(shuffle[:, :num_keep], restore, mask)
+
+
+def count_kept(total: int, ratio: float) -> int:
+    """int(total * (1 - ratio)) in floating point, as the published code truncates it (1568 at 0.9: 156), at least 1."""
+    return max(1, int(total * (1 - ratio)))
+
+
+def sample_masking(
+    sampling: str, num_clips: int, grid: Grid, ratio: float, generator: torch.Generator | None = None
+) -> Masking:
+    """Draw a masking (MAE-ST, section 3 and figure 4). On the CPU, so that it does not depend on the device.
+
+    random: independent tokens; tube: whole columns in time; frame: whole time steps; block: space-time cubes are
+    dropped (MaskFeat, section 3.1); per_frame: equally many tokens of each time step. Raises ConfigError for others.
+    """
+    if not 0 <= ratio < 1:
+        raise ConfigError(f"task.mask_ratio {ratio} is not possible: choose 0 <= ratio < 1")
+    t, h, w = grid
+    space, total = h * w, t * h * w
+    if sampling == "random":
+        return from_noise(torch.rand(num_clips, total, generator=generator), count_kept(total, ratio))
+    if sampling == "tube":
+        columns = torch.rand(num_clips, 1, space, generator=generator)
+        # whole columns: 1568 tokens at 0.9 keep 19 of 196 columns, not 156 tokens
+        return from_noise(columns.expand(-1, t, -1).flatten(1), t * count_kept(space, ratio))
+    if sampling == "frame":
+        steps = torch.rand(num_clips, t, 1, generator=generator)
+        return from_noise(steps.expand(-1, -1, space).flatten(1), space * count_kept(t, ratio))
+    if sampling == "per_frame":
+        rank = torch.rand(num_clips, t, space, generator=generator).argsort(dim=2).argsort(dim=2)
+        kept = count_kept(space, ratio)
+        noise = rank + torch.rand(num_clips, t, space, generator=generator) / 2
+        return from_noise(noise.flatten(1), t * kept)
+    if sampling == "block":
+        dropped = torch.stack([cube_mask(grid, total - count_kept(total, ratio), generator) for _ in range(num_clips)])
+        # cubes seldom hit the wanted count exactly; the sort fills it up or trims it with single tokens
+        noise = dropped.flatten(1).float() + torch.rand(num_clips, total, generator=generator) / 2
+        return from_noise(noise, count_kept(total, ratio))
+    raise ConfigError(f"unknown mask sampling {sampling!r}: choose random, tube, frame, block or per_frame")
+
+
+def cube_mask(grid: Grid, wanted: int, generator: torch.Generator | None = None, tries: int = 100) -> Tensor:
+    """Bool [T, H, W]: the union of random cubes with at most `wanted` cells (MaskFeat code, cube generator).
+
+    Each cube has an area between a fifth of and the whole frame, a log-uniform aspect in 0.3..1/0.3 and any duration;
+    drawing ends when `tries` cubes in a row do not fit.
+    """
+    t, h, w = grid
+    mask = torch.zeros(grid, dtype=torch.bool)
+    covered, failures = 0, 0
+    while covered < wanted and failures < tries:
+        u = torch.rand(6, generator=generator).tolist()
+        area = h * w * (0.2 + 0.8 * u[0])
+        aspect = math.exp((2 * u[1] - 1) * -math.log(0.3))
+        rows, columns = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        duration = 1 + int(u[2] * t)
+        if not (0 < rows < h and 0 < columns < w):
+            failures += 1
+            continue
+        top, left, start = int(u[3] * (h - rows + 1)), int(u[4] * (w - columns + 1)), int(u[5] * (t - duration + 1))
+        cube = mask[start : start + duration, top : top + rows, left : left + columns]
+        new = cube.numel() - int(cube.sum())
+        if 0 < new <= wanted - covered:
+            cube.fill_(True)
+            covered, failures = covered + new, 0
+        else:
+            failures += 1
+    return mask
+
+
+def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
+    """Tokens [N or 1, L, D] at index [N, K]: [N, K, D]."""
+    tokens = tokens.expand(len(index), -1, -1)
+    return tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))

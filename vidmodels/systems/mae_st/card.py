@@ -1,0 +1,94 @@
+"""Card of MAE-ST: its models, what they take, what was published about them. Free of torch."""
+
+from __future__ import annotations
+
+from vidmodels.core.entry import InputSpec, ZooEntry
+
+_SYSTEM = "vidmodels.systems.mae_st"
+_LICENCE = "CC-BY-NC 4.0 (published weights of the single-purpose repository), Apache-2.0 (PySlowFast's); code here Apache-2.0"
+_FORMATS = ("vidmodels safetensors", "mae_st repository (.pth)", "PySlowFast (.pyth)")
+
+_INPUT = InputSpec(num_frames=16, frame_stride=4, size=224)
+_TINY_INPUT = InputSpec(num_frames=16, frame_stride=1, size=32)
+
+_SIZES = {
+    "b": {"dim": 768, "depth": 12, "num_heads": 12},
+    "l": {"dim": 1024, "depth": 24, "num_heads": 16},
+    "h": {"dim": 1280, "depth": 32, "num_heads": 16},
+}
+_TINY = {"dim": 96, "depth": 4, "num_heads": 4, "num_frames": 16, "size": 32, "patch": (2, 4, 4)}
+
+# parameters and multiply-adds (matrix products and convolutions, one clip, pre-training at 90 %); the latter as the
+# published code computes them, which embeds dropped patches too
+_PRETRAIN = {"b": (99_898_880, None), "l": (317_731_584, 81_691_860_552), "h": (646_177_536, None)}
+_PYSLOWFAST = {"b": 100_596_736, "l": 318_429_440, "h": 646_375_936}
+_FINETUNE = {
+    "b": (86_702_224, 180_632_854_160, "81.3 top-1 Kinetics-400, 7 clips x 3 crops"),
+    "l": (304_506_256, 597_300_000_000, "84.8 top-1 Kinetics-400, 7 clips x 3 crops (single-purpose code 84.35)"),
+    "h": (632_424_080, 1_191_900_000_000, "85.1 top-1 Kinetics-400, 7 clips x 3 crops"),
+}
+
+
+def _pretrain(size: str) -> list[ZooEntry]:
+    params, macs = _PRETRAIN[size]
+    common = {"system": "mae_st", "builder": f"{_SYSTEM}.builders:masked_autoencoder", "loader": f"{_SYSTEM}.weights:load",
+              "task": "pretrain_masked", "input": _INPUT, "formats": _FORMATS, "licence": _LICENCE}  # fmt: skip
+    data = ("k400",) if size == "b" else ("k400", "k600", "k700")
+    recipes = tuple(f"mae_st_vit_{size}_{name}" for name in data)
+    if size == "l":
+        recipes += ("mae_st_vit_l_k400_single_purpose",)
+    return [
+        ZooEntry(
+            f"mae_st_vit_{size}_pretrain", config=_SIZES[size], recipes=recipes, params=params, macs=macs,
+            summary=f"masked autoencoder, ViT-{size.upper()}, decoder of the single-purpose code", **common,
+        ),
+        ZooEntry(
+            f"mae_st_vit_{size}_pretrain_pyslowfast", config={**_SIZES[size], "form": "pyslowfast"},
+            params=_PYSLOWFAST[size], summary=f"masked autoencoder, ViT-{size.upper()}, decoder of PySlowFast", **common,
+        ),
+    ]  # fmt: skip
+
+
+def _classifier(size: str) -> ZooEntry:
+    params, macs, published = _FINETUNE[size]
+    recipes = (f"mae_st_vit_{size}_k400_finetune",)
+    if size == "l":
+        recipes += ("mae_st_vit_l_k400_finetune_single_purpose", "mae_st_vit_l_ssv2_finetune", "mae_st_vit_l_k400_scratch")
+    return ZooEntry(
+        f"mae_st_vit_{size}", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify", _INPUT,
+        config=_SIZES[size], recipes=recipes, published={"Kinetics-400": published}, params=params, macs=macs,
+        formats=_FORMATS, licence=_LICENCE, summary=f"classifier, ViT-{size.upper()}",
+    )  # fmt: skip
+
+
+def _image(size: str) -> ZooEntry:
+    return ZooEntry(
+        f"mae_st_vit_{size}_image", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
+        InputSpec(num_frames=1, frame_stride=1, size=224),
+        config={**_SIZES[size], "num_frames": 1, "patch": (1, 16, 16), "num_classes": 1000},
+        published={"ImageNet-1K": "83.7 top-1 from Kinetics-400 pre-training"} if size == "l" else {},
+        formats=_FORMATS, licence=_LICENCE, summary=f"image classifier from a video encoder, ViT-{size.upper()}",
+    )  # fmt: skip
+
+
+_LAPTOP = [
+    ZooEntry(
+        "mae_st_vit_tiny_pretrain", "mae_st", f"{_SYSTEM}.builders:masked_autoencoder", f"{_SYSTEM}.weights:load",
+        "pretrain_masked", _TINY_INPUT,
+        config={**_TINY, "decoder_dim": 64, "decoder_depth": 2, "decoder_heads": 4, "pred_frames": 16},
+        recipes=("mae_st_tiny",), formats=_FORMATS[:1], licence="Apache-2.0", summary="masked autoencoder for laptops",
+    ),
+    ZooEntry(
+        "mae_st_vit_tiny", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
+        _TINY_INPUT, config={**_TINY, "num_classes": 10, "head_std": 0.02},
+        recipes=("mae_st_tiny_classifier", "mae_st_tiny_finetune", "mae_st_tiny_probe"), formats=_FORMATS[:1], licence="Apache-2.0",
+        summary="classifier for laptops",
+    ),
+]  # fmt: skip
+
+ENTRIES: tuple[ZooEntry, ...] = (
+    *_LAPTOP,
+    *(entry for size in _SIZES for entry in _pretrain(size)),
+    *(_classifier(size) for size in _SIZES),
+    *(_image(size) for size in _SIZES),
+)

@@ -1,0 +1,119 @@
+"""Loading a state into a model with a report of what happened to each tensor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidmodels.core.errors import WeightsError
+
+log = logging.getLogger(__name__)
+
+Resize = Callable[[str, Tensor, nn.Module], Tensor | None]
+"""(our key, tensor of another shape, model) -> tensor of the model's shape, or None where it cannot be resized."""
+
+
+@dataclass
+class LoadReport:
+    """What became of a weights file.
+
+    loaded: our keys taken as they are; resized: {key: "old shape -> new shape"}; new: the model's keys that keep their
+    initial values; dropped: {the file's key: reason}; metadata: what the file says about itself (classes, name).
+    """
+
+    source: str
+    format: str
+    loaded: list[str] = field(default_factory=list)
+    resized: dict[str, str] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.source} ({self.format}): {len(self.loaded)} loaded, {len(self.resized)} resized, "
+            f"{len(self.new)} new, {len(self.dropped)} dropped"
+        ]
+        lines += [f"  resized  {key}: {shapes}" for key, shapes in self.resized.items()]
+        if self.new:
+            lines.append(f"  new      {_shortened(self.new)}")
+        for reason in dict.fromkeys(self.dropped.values()):
+            keys = [key for key, why in self.dropped.items() if why == reason]
+            lines.append(f"  dropped  {_shortened(keys)}: {reason}")
+        return "\n".join(lines)
+
+
+def load_state(
+    model: nn.Module,
+    tensors: dict[str, Tensor],
+    report: LoadReport,
+    may_be_new: Sequence[str] = (),
+    may_be_dropped: Sequence[str] = (),
+    resize: Resize | None = None,
+) -> LoadReport:
+    """Copy tensors into the model and complete the report; the model changes only if everything fits.
+
+    may_be_new, may_be_dropped: patterns (fnmatch) of our keys that a file may lack (a fresh head) or have in vain.
+    Raises WeightsError where a tensor has another shape, is missing or unexpected, naming the first of them.
+    """
+    own = model.state_dict()
+    ready: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if key not in own:
+            _drop_or_refuse(key, may_be_dropped, report, type(model).__name__)
+            continue
+        target = own[key]
+        if value.shape != target.shape:
+            fitted = resize(key, value, model) if resize is not None else None
+            if fitted is None or fitted.shape != target.shape:
+                if not _allowed(key, may_be_new):
+                    raise WeightsError(
+                        f"{report.source} does not fit {type(model).__name__}: {key} has shape {tuple(value.shape)} in the "
+                        f"file and {tuple(target.shape)} in the model; create the model with the file's geometry"
+                    )
+                report.dropped[key] = f"shape {tuple(value.shape)} in the file, {tuple(target.shape)} in the model"
+                continue
+            report.resized[key] = f"{tuple(value.shape)} -> {tuple(target.shape)}"
+            value = fitted
+        else:
+            report.loaded.append(key)
+        if not torch.isfinite(value).all():
+            raise WeightsError(f"{report.source} is refused: {key} holds values that are not finite")
+        ready[key] = value
+    missing = [key for key in own if key not in ready]
+    for key in missing:
+        if not _allowed(key, may_be_new):
+            raise WeightsError(
+                f"{report.source} does not fit {type(model).__name__}: it has no {key} "
+                f"({len(missing)} of the model's {len(own)} tensors are missing)"
+            )
+    if not ready:
+        raise WeightsError(f"{report.source} does not fit {type(model).__name__}: no tensor could be taken from it")
+    report.new = missing
+    with torch.no_grad():
+        for key, value in ready.items():
+            own[key].copy_(value)
+    for line in str(report).splitlines():
+        log.info("%s", line)
+    return report
+
+
+def _drop_or_refuse(key: str, may_be_dropped: Sequence[str], report: LoadReport, name: str) -> None:
+    if not _allowed(key, may_be_dropped):
+        raise WeightsError(f"{report.source} does not fit {name}: the model has no {key}, is this the right model?")
+    report.dropped[key] = "the model has no such part"
+
+
+def _allowed(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _shortened(keys: Sequence[str], shown: int = 4) -> str:
+    more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
+    return ", ".join(keys[:shown]) + more

@@ -1,0 +1,144 @@
+"""The zoo: names of models to models, weights, recipes and predictors, as the systems' cards say. Free of torch itself."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import json
+import pkgutil
+import typing
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vidmodels import systems
+from vidmodels.core.entry import ZooEntry
+from vidmodels.core.errors import ConfigError, MissingExtraError, WeightsError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vidmodels.core.recipe import Recipe
+    from vidmodels.weights.load import LoadReport
+
+RecipeT = TypeVar("RecipeT", bound="Recipe")
+
+
+@functools.cache
+def entries() -> dict[str, ZooEntry]:
+    """All models by name, from `vidmodels/systems/*/card.py`."""
+    found: dict[str, ZooEntry] = {}
+    for module in pkgutil.iter_modules(systems.__path__):
+        card = importlib.import_module(f"{systems.__name__}.{module.name}.card")
+        for entry in card.ENTRIES:
+            assert entry.name not in found, f"two cards have a model named {entry.name}"
+            found[entry.name] = entry
+    return found
+
+
+def entry(name: str) -> ZooEntry:
+    """The card's row of a model. Raises ConfigError for an unknown name."""
+    known = entries()
+    if name not in known:
+        raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}; `vidmodels models` lists all")
+    return known[name]
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that fit a pattern such as `*pretrain*` (or contain the given text)."""
+    wanted = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
+    return [name for name in entries() if fnmatchcase(name, wanted)]
+
+
+def create_model(name: str, **overrides: Any) -> nn.Module:
+    """Build a model with initial weights; `overrides` replace values of its configuration (num_classes, num_frames ...).
+
+    The model has `entry`, its row of the card, and `input`, what it takes. Raises ConfigError for unknown names and
+    values that cannot be.
+    """
+    row = entry(name)
+    settings = {**row.config, **overrides}
+    build = _function(row.builder)
+    try:
+        model = build(**settings)
+    except TypeError as error:
+        allowed = [*row.config, "num_classes", "drop_path", "dropout", "num_frames", "size", "patch"]
+        unknown = [key for key in overrides if f"'{key}'" in str(error)]
+        if not unknown:
+            raise
+        raise ConfigError(f"{name} has no setting {unknown[0]!r}{did_you_mean(unknown[0], allowed)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{name} cannot be built with {overrides}: {error}") from None
+    model.entry = row
+    model.input = input_of(row, overrides)
+    model.settings = settings
+    return model
+
+
+def input_of(row: ZooEntry, overrides: dict[str, Any]):
+    """The input specification of a model with some of its settings changed."""
+    import dataclasses
+
+    changes = {key: overrides[key] for key in ("num_frames", "size") if key in overrides}
+    return dataclasses.replace(row.input, **changes)
+
+
+def load_weights(model: nn.Module, weights: str | Path, allow: tuple[str, ...] = ()) -> LoadReport:
+    """Load a checkpoint in any format that the model's card names into a model made by `create_model`.
+
+    weights: a file, a folder of shards, or models:/NAME@ALIAS of a registry. allow: patterns of parameter names that
+    may be missing in the file or unused from it. Returns the report: loaded, resized, new, dropped. Raises WeightsError.
+    """
+    row = getattr(model, "entry", None)
+    if not isinstance(row, ZooEntry):
+        raise ConfigError("load_weights takes a model made by vidmodels.create_model")
+    return _function(row.loader)(model, resolve_weights(str(weights)), tuple(allow))
+
+
+def resolve_weights(weights: str) -> Path:
+    """A local path for the address of weights; schemes such as models:/ are handled by installed resolvers."""
+    scheme, colon, _ = weights.partition(":/")
+    if not colon or len(scheme) < 2:
+        return Path(weights)
+    for point in importlib.metadata.entry_points(group="vidmodels.resolvers"):
+        if point.name == scheme:
+            try:
+                resolve = point.load()
+            except ImportError as error:
+                raise MissingExtraError(f"{weights} needs {error.name}: pip install 'vidmodels[mlflow]'") from None
+            return resolve(weights)
+    raise WeightsError(f"weights {weights!r}: no way to read {scheme}:/ is installed, give a local path")
+
+
+def save_weights(model: nn.Module, path: str | Path, metadata: dict[str, Any] | None = None) -> Path:
+    """Write a model as safetensors with its name and settings (and `metadata`, class names for instance), whole or not
+    at all; `load_weights` and `from_file` read it."""
+    from vidmodels.weights.files import write_safetensors
+
+    about = {"name": model.entry.name, "settings": model.settings, **(metadata or {})}
+    return write_safetensors(model.state_dict(), Path(path), json.loads(json.dumps(about)))
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Name, settings, classes ... that `save_weights` wrote; {} for foreign files."""
+    from vidmodels.weights.files import read_metadata as read
+
+    return read(path)
+
+
+def recipes(recipe_type: type[RecipeT]) -> dict[str, Callable[[], RecipeT]]:
+    """Named recipes of one type: name -> function that returns the recipe."""
+    found: dict[str, Callable[[], RecipeT]] = {}
+    for row in entries().values():
+        for name in row.recipes:
+            function = getattr(importlib.import_module(f"{systems.__name__}.{row.system}.recipes"), name)
+            if typing.get_type_hints(function)["return"] is recipe_type:
+                found[name] = function
+    return found
+
+
+def _function(address: str) -> Callable[..., Any]:
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)
