@@ -121,6 +121,26 @@ def save_weights(model: nn.Module, path: str | Path, metadata: dict[str, Any] | 
     return write_safetensors(model.state_dict(), Path(path), json.loads(json.dumps(about)))
 
 
+def load_model(weights: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The model that a file of `save_weights` holds, and its metadata (name, settings, classes ...).
+
+    weights: a file, a checkpoint's or a run's folder, or models:/NAME@ALIAS. Raises WeightsError for a file that does
+    not say which model it is.
+    """
+    from vidmodels.weights.files import weights_file
+
+    path = weights_file(resolve_weights(str(weights)))
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    if "name" not in metadata:
+        raise WeightsError(
+            f"{path} does not say which model it is: bring it in with `vidmodels convert {path.name} OUT.safetensors --model NAME`"
+        )
+    settings = {key: tuple(v) if isinstance(v, list) else v for key, v in metadata.get("settings", {}).items()}
+    model = create_model(metadata["name"], **settings)
+    load_weights(model, path)
+    return model, metadata
+
+
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """Name, settings, classes ... that `save_weights` wrote; {} for foreign files."""
     from vidmodels.weights.files import read_metadata as read

@@ -22,6 +22,7 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 # short forms of keys that are typed often
 ALIASES = {"--init": "--train.init", "--freeze": "--train.freeze"}
+FLAGS = ("--fresh", "--print-config", "--dry-run")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Invocation(Generic[RecipeT]):
 def parse(argv: Sequence[str], program: str, recipe_type: type[RecipeT], default: str) -> Invocation[RecipeT]:
     """Read the command line. Exits 0 after `--help`; raises ConfigError on what does not exist or cannot be."""
     recipe, rest = _base_recipe(list(argv), recipe_type, default)
-    arguments = [_expand_alias(word) for word in rest]
+    arguments = _expand(rest)
     settings = _parse_keys(arguments, program, recipe, recipe_type)
     fields = {name: getattr(settings, name) for name in recipe_type.model_fields}
     return Invocation(
@@ -120,9 +121,16 @@ def _base_recipe(words: list[str], recipe_type: type[RecipeT], default: str) -> 
     return known[name](), words
 
 
-def _expand_alias(word: str) -> str:
-    key, equals, value = word.partition("=")
-    return ALIASES.get(key, key) + equals + value
+def _expand(words: list[str]) -> list[str]:
+    """Short forms written out, and a value for the flags that are typed without one."""
+    expanded = []
+    for place, word in enumerate(words):
+        key, equals, value = word.partition("=")
+        expanded.append(ALIASES.get(key, key) + equals + value)
+        follows = words[place + 1 : place + 2]
+        if key in FLAGS and not equals and follows not in (["True"], ["False"]):
+            expanded.append("True")
+    return expanded
 
 
 def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: type[RecipeT]):
@@ -143,6 +151,7 @@ def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: ty
             default=job,
             args=words,
             prog=program,
+            config=(tyro.conf.FlagConversionOff,),
             description=f"{(recipe_type.__doc__ or '').splitlines()[0]}\n\n"
             f"usage: {program} [RECIPE | --recipe FILE.json] --key value ...\nrecipes: {names}",
         )

@@ -43,7 +43,7 @@ def random_resized_crop(
 
 
 def spatial_crop(height: int, width: int, index: int, count: int) -> Crop:
-    """The `index`-th of `count` squares evenly along the long side (count 1: the centre), as large as the short side."""
+    """The `index`-th of `count` squares evenly along the long side (count 1: the centre), of the short side's size."""
     side = min(height, width)
     slack = max(height, width) - side
     offset = slack // 2 if count == 1 else round(slack * index / (count - 1))

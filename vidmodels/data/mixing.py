@@ -15,7 +15,7 @@ from vidmodels.core.recipe import AugmentSection
 
 
 def smooth_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
-    """Labels [N] as shares [N, num_classes] with `smoothing` spread evenly (Szegedy et al. 2016); label -1 gives zeros."""
+    """Labels [N] as shares [N, num_classes] with `smoothing` spread evenly (Szegedy et al. 2016); -1 gives zeros."""
     hot = functional.one_hot(labels.clamp(min=0), num_classes).float()
     shares = hot * (1 - smoothing) + smoothing / num_classes
     return shares * (labels >= 0).unsqueeze(1)
@@ -47,7 +47,7 @@ def mix(
 
 
 def _beta(alpha: float, generator: torch.Generator | None) -> float:
-    """One draw of Beta(alpha, alpha) by way of two gamma draws that respect the generator (Marsaglia and Tsang 2000)."""
+    """One draw of Beta(alpha, alpha) from two gamma draws that respect the generator (Marsaglia and Tsang 2000)."""
     first, second = _gamma(alpha, generator), _gamma(alpha, generator)
     return first / max(first + second, 1e-30)
 

@@ -65,7 +65,7 @@ class KeyedPermutation:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a global sample number falls: pass `epoch` of the run, video `index` of source `source`, its `draw`-th use."""
+    """Where a global sample number falls: pass `epoch`, video `index` of source `source`, its `draw`-th use."""
 
     epoch: int
     source: int

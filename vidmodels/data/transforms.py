@@ -5,6 +5,7 @@ B videos, R clips of each, N = B*R clips, C colours, T frames, H height, W width
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -109,8 +110,8 @@ def random_erasing(pixels: Tensor, probability: float, generator: torch.Generato
     for i in chosen.nonzero().flatten().tolist():
         for _ in range(10):
             area = height * width * (1 / 50 + (1 / 3 - 1 / 50) * torch.rand((), generator=generator).item())
-            log_low, log_high = -1.2039728, 1.2039728  # aspect 0.3 .. 1/0.3
-            aspect = torch.empty(()).uniform_(log_low, log_high, generator=generator).exp().item()
+            widest = math.log(0.3)  # aspect 0.3 .. 1/0.3
+            aspect = torch.empty(()).uniform_(widest, -widest, generator=generator).exp().item()
             h, w = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
             if h < height and w < width:
                 top = int(torch.randint(height - h + 1, (), generator=generator))

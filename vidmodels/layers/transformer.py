@@ -5,7 +5,6 @@ N clips, L tokens, D channels, h heads.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
@@ -66,7 +65,7 @@ class Block(nn.Module):
 
 def drop_path_rates(largest: float, depth: int) -> list[float]:
     """Rates of stochastic depth rising linearly from 0 at the first block to `largest` at the last (Huang et al. 2016)."""
-    return torch.linspace(0, largest, depth).tolist()
+    return [largest * i / max(depth - 1, 1) for i in range(depth)]
 
 
 def init_transformer(module: nn.Module) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vidmodels.core.batch import Batch
@@ -24,7 +25,7 @@ class PretrainMasked:
     augment: AugmentSection
 
     def step(self, model: nn.Module, batch: Batch, context: StepContext) -> Iterator[dict[str, Tensor]]:
-        """Yields `loss`; rows that could not be decoded do not count."""
+        """Yields `loss`, and `patch_mean_loss`, that of answering each patch's mean; undecoded rows do not count."""
         ready = prepare(batch, self.input, self.augment, context.generator)
         output = model(
             ready.clips,
@@ -34,7 +35,12 @@ class PretrainMasked:
             generator=context.generator,
             valid=ready.valid,
         )
-        yield {"loss": output.loss}
+        with torch.no_grad():
+            flat = output.target.view(*output.target.shape[:2], -1, 3).mean(2, keepdim=True)
+            spread = (output.target.view(*output.target.shape[:2], -1, 3) - flat).square().mean((2, 3))
+            weight = output.masking.mask * ready.valid.unsqueeze(1)
+            baseline = (spread * weight).sum() / weight.sum().clamp(min=1)
+        yield {"loss": output.loss, "patch_mean_loss": baseline}
 
     def describe(self) -> dict[str, Any]:
         return {"task": "pretrain_masked", **self.settings.model_dump(mode="json")}

@@ -161,3 +161,12 @@ def broadcast_object(value: T, world: World) -> T:
     box: list[Any] = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def gather_objects(value: T, world: World) -> list[T]:
+    """Every worker's `value` (picklable), in the order of ranks, on every worker."""
+    if world.size == 1:
+        return [value]
+    box: list[Any] = [None] * world.size
+    dist.all_gather_object(box, value)
+    return box

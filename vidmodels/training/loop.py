@@ -28,7 +28,7 @@ from vidmodels.training.plan import Plan
 from vidmodels.training.precision import autocast_for
 from vidmodels.training.schedule import learning_rate
 from vidmodels.training.seeding import seed_step
-from vidmodels.training.state import TrainState, load_state, save_state
+from vidmodels.training.state import TrainState, load_state, newest_for_all, save_state
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Trainer:
 
     def resume(self) -> int:
         """Load the newest checkpoint that verifies, if there is one; returns the step to go on from."""
-        checkpoint = self.checkpointer.newest()
+        checkpoint = newest_for_all(self.checkpointer, self.world)
         if checkpoint is not None:
             state = load_state(checkpoint, self.model, self.optimizer, self.ema, self.world)
             if state.recipe_hash != self.metadata.get("recipe_hash", state.recipe_hash):

@@ -144,3 +144,14 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, Any
         seen.add(value.untyped_storage().data_ptr())
         ready[name] = value
     save_file(ready, path, {"format": "pt", "vidmodels": json.dumps(metadata or {}, sort_keys=True)})
+
+
+def weights_file(path: str | Path) -> Path:
+    """The file (or folder of shards) of weights at `path`, which may be a run's folder. Raises WeightsError."""
+    path = Path(path)
+    for inner in ("model/model.safetensors", "model.safetensors"):
+        if (path / inner).is_file():
+            return path / inner
+    if not path.exists():
+        raise WeightsError(f"no weights file at {path}: give the path of a checkpoint that you have downloaded")
+    return path

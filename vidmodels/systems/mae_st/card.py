@@ -16,17 +16,20 @@ _SIZES = {
     "l": {"dim": 1024, "depth": 24, "num_heads": 16},
     "h": {"dim": 1280, "depth": 32, "num_heads": 16},
 }
-_TINY = {"dim": 96, "depth": 4, "num_heads": 4, "num_frames": 16, "size": 32, "patch": (2, 4, 4)}
+_TINY = {"dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 4, 4)}
 
-# parameters and multiply-adds (matrix products and convolutions, one clip, pre-training at 90 %); the latter as the
-# published code computes them, which embeds dropped patches too
-_PRETRAIN = {"b": (99_898_880, None), "l": (317_731_584, 81_691_860_552), "h": (646_177_536, None)}
+# parameters and multiply-adds (matrix products and convolutions) of one clip, pre-training at 90 %. The published counts are
+# up to 3 % higher: they embed the dropped patches too (81_691_860_552 for L), and count normalisation (180_632_854_160 for B)
+_PRETRAIN = {
+    "b": (99_898_880, 44_477_749_248), "l": (317_731_584, 79_394_557_952), "h": (645_678_080, 131_647_623_168),
+}  # fmt: skip
 _PYSLOWFAST = {"b": 100_596_736, "l": 318_429_440, "h": 646_375_936}
 _FINETUNE = {
-    "b": (86_702_224, 180_632_854_160, "81.3 top-1 Kinetics-400, 7 clips x 3 crops"),
-    "l": (304_506_256, 597_300_000_000, "84.8 top-1 Kinetics-400, 7 clips x 3 crops (single-purpose code 84.35)"),
-    "h": (632_424_080, 1_191_900_000_000, "85.1 top-1 Kinetics-400, 7 clips x 3 crops"),
+    "b": (86_702_224, 180_487_649_280, "81.3 top-1 Kinetics-400, 7 clips x 3 crops"),
+    "l": (304_506_256, 597_289_271_296, "84.8 top-1 Kinetics-400, 7 clips x 3 crops (single-purpose code 84.35)"),
+    "h": (632_424_080, 1_191_880_232_960, "85.1 top-1 Kinetics-400, 7 clips x 3 crops"),
 }
+_IMAGE = {"b": (86_568_424, 17_563_828_224), "l": (304_327_656, 61_554_712_576), "h": (632_200_680, 127_314_872_320)}
 
 
 def _pretrain(size: str) -> list[ZooEntry]:
@@ -44,7 +47,8 @@ def _pretrain(size: str) -> list[ZooEntry]:
         ),
         ZooEntry(
             f"mae_st_vit_{size}_pretrain_pyslowfast", config={**_SIZES[size], "form": "pyslowfast"},
-            params=_PYSLOWFAST[size], summary=f"masked autoencoder, ViT-{size.upper()}, decoder of PySlowFast", **common,
+            params=_PYSLOWFAST[size], macs=macs,
+            summary=f"masked autoencoder, ViT-{size.upper()}, decoder of PySlowFast", **common,
         ),
     ]  # fmt: skip
 
@@ -62,12 +66,14 @@ def _classifier(size: str) -> ZooEntry:
 
 
 def _image(size: str) -> ZooEntry:
+    params, macs = _IMAGE[size]
     return ZooEntry(
         f"mae_st_vit_{size}_image", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
         InputSpec(num_frames=1, frame_stride=1, size=224),
         config={**_SIZES[size], "num_frames": 1, "patch": (1, 16, 16), "num_classes": 1000},
         published={"ImageNet-1K": "83.7 top-1 from Kinetics-400 pre-training"} if size == "l" else {},
-        formats=_FORMATS, licence=_LICENCE, summary=f"image classifier from a video encoder, ViT-{size.upper()}",
+        params=params, macs=macs, formats=_FORMATS, licence=_LICENCE,
+        summary=f"image classifier from a video encoder, ViT-{size.upper()}",
     )  # fmt: skip
 
 
@@ -76,13 +82,14 @@ _LAPTOP = [
         "mae_st_vit_tiny_pretrain", "mae_st", f"{_SYSTEM}.builders:masked_autoencoder", f"{_SYSTEM}.weights:load",
         "pretrain_masked", _TINY_INPUT,
         config={**_TINY, "decoder_dim": 64, "decoder_depth": 2, "decoder_heads": 4, "pred_frames": 16},
-        recipes=("mae_st_tiny",), formats=_FORMATS[:1], licence="Apache-2.0", summary="masked autoencoder for laptops",
+        recipes=("mae_st_tiny",), params=581_312, macs=146_822_400, formats=_FORMATS[:1], licence="Apache-2.0",
+        summary="masked autoencoder for laptops",
     ),
     ZooEntry(
         "mae_st_vit_tiny", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
         _TINY_INPUT, config={**_TINY, "num_classes": 10, "head_std": 0.02},
-        recipes=("mae_st_tiny_classifier", "mae_st_tiny_finetune", "mae_st_tiny_probe"), formats=_FORMATS[:1], licence="Apache-2.0",
-        summary="classifier for laptops",
+        recipes=("mae_st_tiny_classifier", "mae_st_tiny_finetune", "mae_st_tiny_probe"),
+        params=464_938, macs=433_768_128, formats=_FORMATS[:1], licence="Apache-2.0", summary="classifier for laptops",
     ),
 ]  # fmt: skip
 

@@ -1,0 +1,263 @@
+"""What a training program does from the parsed command line to the registered model."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.common import pictures
+from pipelines.common.codeversion import code_version
+from pipelines.common.job import TrainJob
+from pipelines.common.preflight import check_job, dry_run
+from pipelines.common.program import Invocation
+from pipelines.common.runs import FINISHED_FILE, RunFolder, open_run, recipe_hash, run_identity, run_name
+from pipelines.common.sources import absolute_data, load_sources
+from pipelines.common.storage_paths import default_storage, default_tracking_uri
+from pipelines.common.watch import StopSignal, Watch
+from vidmodels.core.errors import RunError, VidmodelsError
+from vidmodels.core.logs import set_up_logging
+from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
+
+if TYPE_CHECKING:
+    from pipelines.common.spool import Spool
+    from pipelines.common.writer import SpoolWriter
+    from vidmodels.training.loop import Outcome
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job with its run's folder and, where the run is finished already, what its `finished.json` says."""
+
+    job: TrainJob
+    folder: RunFolder
+    finished: dict[str, Any] | None
+
+
+def execute(invocation: Invocation) -> int:
+    """Train, draw, register; the exit code (0, or 128 + signal after a checkpoint). Raises VidmodelsError."""
+    set_up_logging()
+    rank = _torchrun_rank()
+    if invocation.dry_run:
+        return dry_run(_job(invocation, storage=default_storage()))
+    prepared = prepare(invocation)
+    job, folder = prepared.job, prepared.folder
+    if prepared.finished is not None:
+        print(f"the run {folder.name} is finished ({_outcome_words(prepared.finished)}): {folder.uri}")
+        print("nothing to do; --fresh sets it aside and starts again")
+        return 0
+    check_job(job, job.run.num_workers if job.run.backend == "ray" else _torchrun_size())
+    if rank > 0:
+        return _train_quietly(job, folder)
+    print(f"run {folder.name} in {folder.uri}: {job.sources.num_videos} videos, code {code_version()}", file=sys.stderr)
+    with ExitStack() as stack:
+        spool, writer = _open_lineage(job, folder, stack)
+        stop = stack.enter_context(StopSignal().installed())
+        try:
+            if job.run.pictures:
+                pictures.sample_batch(job, folder.scratch)
+            outcome = _train(job, folder, spool, stop)
+        except BaseException:
+            if spool is not None:
+                spool.status("FAILED")
+            raise
+        if outcome.stopped:
+            if spool is not None:
+                spool.status("KILLED")
+            folder.upload()
+            print(f"stopped at step {outcome.step} with a checkpoint; the same command goes on from it", file=sys.stderr)
+            return stop.exit_code or 143
+        finish(job, folder, outcome, spool)
+        if writer is not None and (pending := writer.close(60.0)):
+            log.warning("%d records are not in MLflow yet: vidmodels runs sync %s", pending, writer.folder)
+    return 0
+
+
+def prepare(invocation: Invocation) -> Prepared:
+    """Read the data, name the run and open its folder. Raises VidmodelsError."""
+    storage = (invocation.run.storage or default_storage()).rstrip("/")
+    job = _job(invocation, storage)
+    identity = run_identity(job.recipe, job.sources.digest)
+    if job.init is not None:
+        from pipelines.common.lineage import file_sha256
+
+        identity["init_sha256"] = file_sha256(_weights_file(Path(job.init)))
+    name = run_name(invocation.program, invocation.run.name, identity)
+    rank = _torchrun_rank()
+    folder, finished = open_run(storage, name, identity, invocation.fresh and rank == 0)
+    return Prepared(replace(job, checkpoints=f"{folder.uri}/{CHECKPOINTS}"), folder, finished)
+
+
+def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | None) -> None:
+    """Draw the pictures, keep the model, register it, and mark the run as finished, in this order."""
+    from vidmodels import zoo
+    from vidmodels.training.checkpoint import Checkpointer
+    from vidmodels.training.distributed import World
+    from vidmodels.visual.plots import save_loss_curve
+    from vidmodels.visual.report import write_report
+
+    checkpoint = Checkpointer(job.checkpoints).newest()
+    if checkpoint is None:
+        raise RunError(f"no checkpoint in {job.checkpoints} verifies, though the run came to its end: start it again")
+    kept = folder.scratch / "model" / "model.safetensors"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    weights = "ema.safetensors" if "ema.safetensors" in checkpoint.files else "model.safetensors"
+    with checkpoint.local(weights) as path:
+        shutil.copyfile(path, kept)
+    metrics = {key: value for key, value in outcome.metrics.items() if value == value}
+    if job.run.pictures:
+        model, _ = zoo.load_model(kept)
+        save_loss_curve(folder.scratch / "metrics.csv", folder.scratch / "loss_curve.png", job.recipe.model.name)
+        if isinstance(job.recipe, MaskedRecipe):
+            pictures.reconstructions(job, model, folder.scratch)
+        elif isinstance(job.recipe, ClassifyRecipe) and job.sources.val is not None:
+            pictures.evaluation(job, job.evaluate(model, World()), folder.scratch)
+    finished = {"step": outcome.step, "metrics": metrics, "bad_samples": outcome.bad_samples, "model": str(kept)}
+    name = job.run.register_as or job.recipe.model.name
+    if spool is not None:
+        _register(job, spool, kept, name, outcome.step, metrics)
+    folder.write_json(FINISHED_FILE, finished)
+    if job.run.pictures:
+        write_report(folder.scratch, {"Code": {"version": code_version()}})
+    if spool is not None:
+        for file in _shown_files(folder.scratch):
+            spool.artifact(file)
+        spool.status("FINISHED")
+        spool.close()
+    folder.upload()
+    print(f"finished: {_outcome_words(finished)}\nfolder {folder.uri}\nmodel  {kept}")
+    if spool is not None:
+        print(f"registered as models:/{name}@{job.run.alias}")
+
+
+def _job(invocation: Invocation, storage: str) -> TrainJob:
+    recipe = invocation.recipe.replace(data=absolute_data(invocation.recipe.data))
+    sources = load_sources(recipe.data, storage)
+    init = _init_path(recipe.train.init, invocation.run.tracking_uri)
+    about = {"recipe_hash": recipe_hash(recipe), "data_digest": sources.digest, "code_version": code_version()}
+    return TrainJob(invocation.program, recipe, invocation.run, sources, "", init, about)
+
+
+def _init_path(init: str | None, tracking_uri: str | None) -> str | None:
+    """The local path of the weights to start from, so that a name that moves (an alias) is looked up once."""
+    if init is None:
+        return None
+    if init.startswith("models:"):
+        from pipelines.common.resolvers import registered_model
+
+        return str(registered_model(init, tracking_uri))
+    from vidmodels.weights.files import weights_file
+
+    return str(weights_file(init))
+
+
+def _weights_file(path: Path) -> Path:
+    return path / "model.safetensors" if path.is_dir() else path
+
+
+def _open_lineage(job: TrainJob, folder: RunFolder, stack: ExitStack) -> tuple[Spool | None, SpoolWriter | None]:
+    if not job.run.lineage:
+        return None, None
+    from pipelines.common.lineage import checked_alias, start_run
+    from pipelines.common.spool import Spool
+    from pipelines.common.storage_paths import artifact_root
+    from pipelines.common.writer import SpoolWriter
+
+    checked_alias(job.run.alias)
+    storage = folder.uri.rsplit("/", 1)[0]
+    uri = job.run.tracking_uri or default_tracking_uri(storage)
+    root = artifact_root(uri, storage)
+    writer = stack.enter_context(SpoolWriter(folder.scratch / "lineage", uri, job.run.experiment, folder.name, root))
+    spool = stack.enter_context(Spool(folder.scratch / "lineage"))
+    start_run(spool, job.program, job.recipe, job.metadata["recipe_hash"], job.sources.digest)
+    for context, manifests in (("train", job.sources.train), ("validation", filter(None, [job.sources.val]))):
+        for number, manifest in enumerate(manifests):
+            path = folder.scratch / "manifests" / f"{context}{number or ''}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            manifest.save(path)
+            facts = {"num_videos": len(manifest), "num_classes": len(manifest.classes or ())}
+            spool.dataset(context, manifest.digest, path, context, facts)
+    return spool, writer
+
+
+def _train(job: TrainJob, folder: RunFolder, spool: Spool | None, stop: StopSignal) -> Outcome:
+    from vidmodels.metrics.recorder import MetricsFile
+    from vidmodels.training.checkpoint import Checkpointer
+    from vidmodels.visual.progress import Progress
+
+    world_size = job.run.num_workers if job.run.backend == "ray" else _torchrun_size()
+    plan = job.plan(world_size)
+    newest = Checkpointer(job.checkpoints).newest()
+    start = newest.step if newest is not None else 0
+    recorder = MetricsFile(folder.scratch / "metrics.csv", start)
+    progress = Progress(plan.total_steps, plan.epoch_length / plan.batch_size, plan.batch_clips, start)
+    with progress:
+        watch = Watch(progress, recorder, spool)
+        if job.run.backend == "ray":
+            from pipelines.common import ray_backend
+
+            return ray_backend.train(job, (watch,), stop)
+        from pipelines.common import local_backend
+        from vidmodels.training.distributed import init_world
+
+        return local_backend.train(job, init_world(), (watch,), stop, folder.scratch)
+
+
+def _train_quietly(job: TrainJob, folder: RunFolder) -> int:
+    """A worker of torchrun beside the first one."""
+    from pipelines.common import local_backend
+    from vidmodels.training.distributed import close_world, init_world
+
+    local_backend.train(job, init_world(), (), lambda: False, folder.scratch)
+    close_world()
+    return 0
+
+
+def _register(job: TrainJob, spool: Spool, kept: Path, name: str, step: int, metrics: dict[str, float]) -> None:
+    import json
+
+    from pipelines.common.lineage import version_tags
+    from vidmodels import zoo
+
+    about = kept.parent / "model.json"
+    about.write_text(json.dumps(zoo.read_metadata(kept), indent=2, sort_keys=True) + "\n")
+    tags = {**version_tags(job.metadata["recipe_hash"], job.sources.digest), "model": job.recipe.model.name}
+    spool.model({"model.safetensors": kept, "model.json": about}, name, tags, job.run.alias, step, metrics)
+
+
+def _shown_files(folder: Path) -> list[Path]:
+    names = ("recipe.json", "finished.json", "metrics.csv", "loss_curve.png", "sample_batch.png", "reconstruction.png",
+             "reconstruction.mp4", "confusion_matrix.png", "per_class.csv", "report.html")  # fmt: skip
+    return [folder / name for name in names if (folder / name).exists()]
+
+
+def _outcome_words(finished: dict[str, Any]) -> str:
+    metrics = finished.get("metrics", {})
+    shown = [f"{key} {metrics[key]:.4g}" for key in ("loss", "patch_mean_loss", "val_top1", "val_top5") if key in metrics]
+    bad = len(finished.get("bad_samples", {}))
+    if bad:
+        shown.append(f"{bad} videos could not be decoded")
+    return ", ".join([f"step {finished.get('step')}", *shown])
+
+
+def _torchrun_rank() -> int:
+    import os
+
+    return int(os.environ.get("RANK", "0")) if _torchrun_size() > 1 else 0
+
+
+def _torchrun_size() -> int:
+    import os
+
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdigit():
+        raise VidmodelsError(f"the environment variable WORLD_SIZE is {text!r}, not a number")
+    return int(text)

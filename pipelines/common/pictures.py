@@ -1,0 +1,85 @@
+"""The pictures of a run: what went into it, what a masked autoencoder reconstructs, where a classifier errs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.common.job import TrainJob, class_names
+from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vidmodels.training.evaluation import Evaluation
+
+log = logging.getLogger(__name__)
+
+RATIOS = (0.5, 0.75, 0.9, 0.95)
+
+
+def sample_batch(job: TrainJob, folder: Path, videos: int = 8) -> Path | None:
+    """`sample_batch.png`: the first clips of the run, as they reach the training device."""
+    from vidmodels.visual.panels import save_sample_batch
+
+    reader = job.reader()
+    rows = [row for number in range(min(2 * videos, reader.order.epoch_length)) if not (row := reader.read(number))["error"]]
+    if not rows:
+        return None
+    rows = rows[:videos]
+    classes = job.sources.classes
+    titles = [classes[row["label"]] if classes and row["label"] >= 0 else Path(row["id"]).name for row in rows]
+    return save_sample_batch(np.stack([row["clips"] for row in rows]), folder / "sample_batch.png", titles)
+
+
+def reconstructions(job: TrainJob, model: nn.Module, folder: Path) -> list[Path]:
+    """`reconstruction.png` and `.mp4`: a clip at four masking ratios, the first good one (of the validation videos)."""
+    import torch
+
+    from vidmodels.data.reader import ViewReader
+    from vidmodels.data.transforms import denormalise, normalise
+    from vidmodels.visual.panels import mask_frames, save_reconstruction_panel
+    from vidmodels.visual.video import save_reconstruction_video
+
+    assert isinstance(job.recipe, MaskedRecipe)
+    task = job.recipe.task
+    manifest = job.sources.val or job.sources.train[0]
+    reader = ViewReader(manifest, job.recipe.data.clip)
+    row = next((r for i in range(len(manifest)) if not (r := reader.read(i))["error"]), None)
+    if row is None:
+        return []
+    frames = row["clips"][0]
+    device = next(model.parameters()).device
+    pixels = normalise(torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)[None].float().div_(255), model.input).to(device)
+    chosen = model.target_frames(pixels.shape[2]).tolist()
+    original = frames[chosen]
+    steps, rows, columns = model.encoder.grid_of(pixels)
+    masked, answers = {}, {}
+    model.eval()
+    for ratio in RATIOS:
+        generator = torch.Generator().manual_seed(job.recipe.train.seed)
+        with torch.no_grad():
+            output = model(pixels, ratio, task.mask_sampling, task.target, generator)
+        clip = denormalise(model.reconstruct(pixels, output, task.target), model.input)[0]
+        answers[ratio] = (clip.permute(1, 2, 3, 0) * 255).round().byte().cpu().numpy()
+        masked[ratio] = mask_frames(original, output.masking.mask[0].cpu().numpy(), (steps, rows, columns))
+    title = f"{job.recipe.model.name}: {row['id']}"
+    return [
+        save_reconstruction_panel(original, masked, answers, folder / "reconstruction.png", title),
+        save_reconstruction_video(original, masked, answers, folder / "reconstruction.mp4", title=title),
+    ]
+
+
+def evaluation(job: TrainJob, result: Evaluation, folder: Path) -> list[Path]:
+    """`per_class.csv` and `confusion_matrix.png` of a classifier."""
+    from vidmodels.metrics.classification import save_per_class
+    from vidmodels.visual.plots import save_confusion_matrix
+
+    assert isinstance(job.recipe, ClassifyRecipe)
+    return [
+        save_per_class(result.per_class, folder / "per_class.csv"),
+        save_confusion_matrix(result.confusion, class_names(job.sources), folder / "confusion_matrix.png"),
+    ]

@@ -1,0 +1,57 @@
+"""Checks before a run costs anything: do the shapes fit, and does one step on one batch go through."""
+
+from __future__ import annotations
+
+from pipelines.common.job import TrainJob, make_task, model_settings
+from vidmodels.core.errors import ConfigError, VidmodelsError
+from vidmodels.core.recipe import MaskedRecipe
+
+
+def check_job(job: TrainJob, world_size: int) -> None:
+    """Build the model and send one clip's shape through it, without computing anything. Raises ConfigError."""
+    import torch
+
+    from vidmodels import zoo
+    from vidmodels.training.optim import param_groups
+
+    plan = job.plan(world_size)
+    if job.recipe.schedule.max_steps is None and plan.total_steps * plan.batch_size < plan.epoch_length / 2:
+        raise ConfigError(
+            f"schedule.batch_size {plan.batch_size} is more than the {plan.epoch_length} videos of an epoch: choose a "
+            "smaller batch or more epochs"
+        )
+    name, overrides = model_settings(job.recipe, job.sources)
+    with torch.device("meta"):
+        model = zoo.create_model(name, **overrides)
+    make_task(job.recipe, job.sources, model)
+    param_groups(model, job.recipe.optim)
+    clip = job.recipe.data.clip
+    clips = torch.empty(1, 3, clip.num_frames, clip.size, clip.size, device="meta")
+    if isinstance(job.recipe, MaskedRecipe):
+        model(clips, job.recipe.task.mask_ratio, job.recipe.task.mask_sampling, job.recipe.task.target)
+    else:
+        model(clips)
+
+
+def dry_run(job: TrainJob) -> int:
+    """One optimiser step on the run's first batch, in this process; nothing is written."""
+    import torch
+
+    from vidmodels.data.collate import to_batch
+    from vidmodels.tasks.base import StepContext
+
+    check_job(job, 1)
+    reader = job.reader()
+    batch = to_batch(reader.read_batch(range(min(job.plan(1).micro, reader.order.epoch_length))))
+    for key, error in batch.errors.items():
+        print(f"cannot decode {key}: {error}")
+    if not batch.valid.any():
+        raise VidmodelsError("no video of the first batch could be decoded")
+    model = job.make_model()
+    task = make_task(job.recipe, job.sources, model)
+    for values in task.step(model, batch, StepContext(0, 1, torch.Generator().manual_seed(job.recipe.train.seed))):
+        values["loss"].backward()
+        print(", ".join(f"{key} {value.item():.4g}" for key, value in values.items()))
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{job.recipe.model.name}: {count:,} parameters, batch of clips {tuple(batch.clips.shape)}: one step went through")
+    return 0

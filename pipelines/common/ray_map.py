@@ -1,0 +1,54 @@
+"""Reading every video of a list once on the decoders of a cluster, for prediction and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+
+from pipelines.common.decoding import Columns, execution, micro_batch_columns
+from vidmodels.core.recipe import RunSection
+from vidmodels.data.ledger import Ledger
+from vidmodels.data.reader import ViewReader, to_columns
+
+
+def map_videos(reader: ViewReader, indices: Sequence[int], run: RunSection, ledger: ActorHandle) -> Iterator[Columns]:
+    """The columns of one video at a time (V = 1), in the order of `indices`, each exactly once.
+
+    Nothing is split over workers, so no number of decoders loses or repeats a video. A video that kills its decoder
+    comes as a row with an error. `clips` lies in read-only shared memory.
+    """
+    return micro_batch_columns(execution(_ViewPart(ray.put(reader), list(indices)), len(indices), run, ledger))
+
+
+class _ViewPart:
+    """One video of a list per row."""
+
+    def __init__(self, reader: ray.ObjectRef, indices: list[int]) -> None:
+        self.reader, self.indices = reader, indices
+
+    def open(self):
+        reader: ViewReader = ray.get(self.reader)
+
+        def read(block: int, ledger: Ledger) -> Columns:
+            index = int(self.indices[block])
+            ids = [reader.manifest.row(index).id]
+            # a decoder has one video at a time here, so a suspect is the culprit and needs no second look
+            suspects = ledger.begin(ids)
+            columns = _refused(reader, index) if suspects else reader.read_batch([index])
+            ledger.done(ids)
+            return columns
+
+        return read
+
+
+def _refused(reader: ViewReader, index: int) -> Columns:
+    ref, clip = reader.manifest.row(index), reader.clip
+    shape = (reader.num_clips * reader.num_crops, clip.num_frames, clip.size, clip.size, 3)
+    label = -1 if ref.label is None else ref.label
+    error = f"{ref.uri}: its decoding process died: replace the file"
+    return to_columns(
+        [{"clips": np.zeros(shape, np.uint8), "number": index, "id": ref.id, "label": label, "repeated": 0, "error": error}]
+    )

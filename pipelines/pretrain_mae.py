@@ -1,0 +1,27 @@
+"""Masked pre-training of a video encoder: `python pipelines/pretrain_mae.py [RECIPE] --data.path FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# `ray job submit --working-dir .` runs this file without installing the package
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipelines.common.program import run_program
+from vidmodels.core.recipe import MaskedRecipe
+
+
+def main() -> None:
+    """Parse, train, register."""
+    run_program("pretrain_mae", MaskedRecipe, "mae_st_tiny", _execute)
+
+
+def _execute(invocation) -> int:
+    from pipelines.common.execute import execute
+
+    return execute(invocation)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A sample is a function of its number: whatever the batch, the process or the worker."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.data.videos import write
+from vidmodels.core.recipe import ClipSection
+from vidmodels.data.manifest import Manifest
+from vidmodels.data.order import Order
+from vidmodels.data.reader import TrainReader, ViewReader
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for i in range(5):
+        write(folder / f"{i}.mp4", 20 + 5 * i, size=(48, 64))
+    (folder / "bad.mp4").write_text("not a video at all\n" * 10)
+    return folder
+
+
+def reader_of(folder, names=("0", "1", "2", "3", "4"), seed=0, **clip) -> TrainReader:
+    rows = [{"id": name, "uri": f"{folder}/{name}.mp4", "label": i} for i, name in enumerate(names)]
+    manifest = Manifest.from_rows(rows)
+    section = ClipSection(**{"num_frames": 4, "frame_stride": 2, "size": 32, "repeats": 2, **clip})
+    return TrainReader((manifest,), Order([len(rows)], seed=seed), section, seed)
+
+
+def test_a_row_depends_on_its_number_only(folder):
+    reader = reader_of(folder)
+    together = reader.read_batch(range(8))
+    assert together["clips"].shape == (8, 2, 4, 32, 32, 3)
+    assert together["clips"].dtype == np.uint8
+    for number in (3, 0, 7):
+        row = reader_of(folder).read(number)
+        np.testing.assert_array_equal(row["clips"], together["clips"][number])
+        assert (row["id"], row["label"]) == (together["id"][number], together["label"][number])
+    apart = reader.read(3, apart=True)
+    np.testing.assert_array_equal(apart["clips"], together["clips"][3])
+
+
+def test_uses_of_a_video_and_seeds_differ(folder):
+    reader = reader_of(folder, names=("4",))
+    first, second = reader.read(0)["clips"], reader.read(1)["clips"]
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])  # the repeats of one use
+    assert not np.array_equal(first, reader_of(folder, names=("4",), seed=1).read(0)["clips"])
+
+
+def test_a_bad_file_is_one_row_with_an_error(folder):
+    reader = reader_of(folder, names=("0", "bad", "gone", "1"))
+    batch = reader.read_batch(range(4))
+    errors = dict(zip(batch["id"], batch["error"]))
+    assert errors["0"] == errors["1"] == ""
+    assert "is text" in errors["bad"]
+    assert "no file" in errors["gone"]
+    at = batch["id"].index("bad")
+    assert not batch["clips"][at].any()
+    assert batch["clips"][batch["id"].index("0")].any()
+
+
+def test_a_short_video_repeats_its_last_frame(folder):
+    row = reader_of(folder, names=("0",), num_frames=8, frame_stride=4).read(0)
+    assert row["error"] == ""
+    assert row["repeated"] == 3  # frames 0 4 8 12 16 of 20, then three times the last
+    clip = row["clips"][0]
+    np.testing.assert_array_equal(clip[5], clip[6])
+    assert not np.array_equal(clip[3], clip[4])
+
+
+def test_a_span_is_kept(folder):
+    from tests.data.videos import number_of
+
+    rows = [{"id": "a", "uri": f"{folder}/4.mp4", "label": 0, "start": 0.5, "end": 1.0}]
+    clip = ClipSection(num_frames=4, frame_stride=3, size=64, crop="center")
+    reader = TrainReader((Manifest.from_rows(rows),), Order([1]), clip, 0)
+    views = ViewReader(Manifest.from_rows(rows), clip, 2, 1)
+    wide = write(folder / "wide.mp4", 40, size=(64, 64))
+    rows[0]["uri"] = str(wide)
+    reader = TrainReader((Manifest.from_rows(rows),), Order([1]), clip, 0)
+    for number in range(6):
+        shown = [number_of(frame) for frame in reader.read(number)["clips"][0]]
+        assert shown[0] >= 15
+        assert shown[-1] < 30
+        assert np.diff(shown).tolist() == [3, 3, 3]
+    views = ViewReader(Manifest.from_rows(rows), clip, 2, 1)
+    assert [number_of(view[0]) for view in views.read(0)["clips"]] == [15, 20]
+
+
+def test_views_cover_time_and_space(folder):
+    manifest = Manifest.from_rows([{"id": "4", "uri": f"{folder}/4.mp4", "label": 2}])
+    clip = ClipSection(num_frames=4, frame_stride=2, size=32)
+    row = ViewReader(manifest, clip, num_clips=2, num_crops=3).read(0)
+    assert row["clips"].shape == (6, 4, 32, 32, 3)
+    assert row["label"] == 2
+    assert len({view.tobytes() for view in row["clips"]}) == 6
+    bad = ViewReader(Manifest.from_rows([{"id": "bad", "uri": f"{folder}/bad.mp4"}]), clip).read_batch([0])
+    assert "is text" in bad["error"][0]
+    assert bad["label"].tolist() == [-1]

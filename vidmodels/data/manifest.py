@@ -1,0 +1,176 @@
+"""The list of a data set's videos: ids, addresses, labels and spans in one pyarrow table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidmodels.core.errors import DataError
+from vidmodels.data.storage import open_filesystem
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("uri", pa.string()),
+        ("label", pa.int64()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("bytes", pa.int64()),
+    ]
+)
+_CLASSES = b"vidmodels.classes"
+
+
+@dataclass(frozen=True)
+class SampleRef:
+    """One video, or the span `start` to `end` (seconds) of one; label: a class number, or None."""
+
+    id: str
+    uri: str
+    label: int | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+class Manifest:
+    """The videos of a data set.
+
+    table: columns id, uri and optionally label (null or -1: none), start, end (seconds; null or NaN: the whole
+    video), bytes (size of the file). classes: names of the labels; missing: what a list names and nobody found.
+    Raises DataError where a column is missing, an id comes twice or a label has no class.
+    """
+
+    def __init__(
+        self, table: pa.Table, classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()
+    ) -> None:
+        self.table = _canonical(table)
+        self.classes = None if classes is None else tuple(classes)
+        self.missing = tuple(missing)
+        self._check()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def row(self, index: int) -> SampleRef:
+        """Video number `index`; takes the same short time in a list of any length."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"video {index} outside 0..{len(self) - 1}")
+        name, uri, label, start, end = (self._columns[column][int(index)].as_py() for column in range(5))
+        return SampleRef(name, uri, label, start, end)
+
+    @cached_property
+    def _columns(self) -> list[pa.Array]:
+        # one chunk each, so that an element is found without a search
+        return [column.combine_chunks() if column.num_chunks != 1 else column.chunk(0) for column in self.table.columns]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over ids, labels, spans, sizes and class names, in the order of ids; where files lie is not in it."""
+        columns = ("id", "label", "start", "end", "bytes")
+        rows = sorted(zip(*(self.table[name].to_pylist() for name in columns)), key=lambda row: row[0])
+        content = json.dumps({"classes": self.classes, "rows": rows}, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def split(self, fraction: float) -> tuple[Manifest, Manifest]:
+        """(train, val) with about `fraction` of each class in val, chosen by a hash of the id.
+
+        The same ids fall on the same side whatever else the list holds of other classes; each class keeps at least
+        one video for training. Raises DataError where val would be empty.
+        """
+        groups: dict[Any, list[tuple[bytes, int]]] = {}
+        for index, (name, label) in enumerate(zip(self.table["id"].to_pylist(), self.table["label"].to_pylist())):
+            groups.setdefault(label, []).append((hashlib.sha256(name.encode()).digest(), index))
+        held: set[int] = set()
+        for members in groups.values():
+            count = min(round(len(members) * fraction), len(members) - 1)
+            held.update(index for _, index in sorted(members)[:count])
+        if fraction > 0 and not held:
+            raise DataError(
+                f"{fraction:g} of {len(self)} videos in {len(groups)} classes leaves none for validation: "
+                "give more videos or a larger fraction"
+            )
+        train = [index for index in range(len(self)) if index not in held]
+        return self._taken(train), self._taken(sorted(held))
+
+    def save(self, path: Any) -> None:
+        """Write a Parquet file with the class names in its metadata. Raises DataError where it cannot be written."""
+        metadata = {} if self.classes is None else {_CLASSES: json.dumps(self.classes).encode()}
+        system, inner = open_filesystem(str(path))
+        try:
+            pq.write_table(self.table.replace_schema_metadata(metadata), inner, filesystem=system)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"cannot write the manifest {path}: {error}; choose another place") from error
+
+    @classmethod
+    def load(cls, path: Any) -> Manifest:
+        """Read what `save` wrote, or any Parquet file with columns id and uri. Raises DataError."""
+        system, inner = open_filesystem(str(path))
+        try:
+            table = pq.read_table(inner, filesystem=system)
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).split("\n")[0]
+            raise DataError(f"cannot read the manifest {path}: {reason}; give a Parquet file of videos") from error
+        names = (table.schema.metadata or {}).get(_CLASSES)
+        try:
+            return cls(table, None if names is None else tuple(str(name) for name in json.loads(names)))
+        except (DataError, ValueError, TypeError) as error:
+            raise DataError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_rows(
+        cls, rows: list[dict[str, Any]], classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()
+    ) -> Manifest:
+        """A manifest of rows with the keys id, uri and optionally label, start, end, bytes."""
+        return cls(pa.Table.from_pylist(rows, schema=SCHEMA), classes, missing)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"table": self.table, "classes": self.classes, "missing": self.missing}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def _taken(self, indices: list[int]) -> Manifest:
+        # take copies: a slice would carry the whole table along when it is sent to a worker
+        return Manifest(self.table.take(pa.array(indices, pa.int64())), self.classes, self.missing)
+
+    def _check(self) -> None:
+        ids = self.table["id"].to_pylist()
+        if None in ids or None in self.table["uri"].to_pylist():
+            raise DataError("a row of the manifest lacks its id or uri: fill it in")
+        if len(set(ids)) < len(ids):
+            twice = [name for name, count in Counter(ids).items() if count > 1]
+            raise DataError(f"{len(twice)} ids come twice, such as {', '.join(twice[:3])}: give each video its own id")
+        if self.classes is not None:
+            largest = max((label for label in self.table["label"].to_pylist() if label is not None), default=-1)
+            if largest >= len(self.classes):
+                raise DataError(f"label {largest} has no class: {len(self.classes)} class names are given")
+
+
+def _canonical(table: pa.Table) -> pa.Table:
+    """The table with the columns of SCHEMA in their order; -1 and NaN, which stand for "none", become null."""
+    if absent := {"id", "uri"} - set(table.column_names):
+        raise DataError(f"a manifest needs the columns id and uri; {', '.join(sorted(absent))} is missing")
+    columns = []
+    for field in SCHEMA:
+        name = "size" if field.name == "bytes" and "bytes" not in table.column_names else field.name
+        if name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        try:
+            values = table[name].cast(field.type).to_pylist()
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"the column {name} of the manifest is not of type {field.type}: {error}") from error
+        if field.name == "label":
+            values = [None if value is None or value < 0 else value for value in values]
+        elif field.name in ("start", "end"):
+            values = [None if value is None or math.isnan(value) else value for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=SCHEMA)

@@ -1,0 +1,70 @@
+"""Which times of a video a clip takes: pure functions of seed, sample and view, the same on every machine.
+
+T frames of a clip.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidmodels.core.clip import ClipRequest
+from vidmodels.core.recipe import ClipSection
+from vidmodels.data.order import hash_key
+
+
+def rng_for(seed: int, *key: int) -> np.random.Generator:
+    """A generator of its own for each key of integers (numpy and pyarrow integers count as their values)."""
+    return np.random.Generator(np.random.PCG64(hash_key(int(seed), *(int(part) for part in key))))
+
+
+def train_requests(
+    duration: float, fps: float, clip: ClipSection, seed: int, key: int, index: int
+) -> list[ClipRequest]:
+    """`clip.repeats` requests for one use of a video of `duration` seconds and `fps` frames per second.
+
+    key: names the use (source and draw); index: the video. A clip longer than the video starts at 0, and its last
+    frame repeats. Sampling: 'random' start of evenly spaced frames; 'segment': one random frame of each of T equal
+    segments (Wang et al. 2016, section 3.2); 'uniform': the middle of each segment.
+    """
+    requests = []
+    for view in range(clip.repeats):
+        rng = rng_for(seed, key, index, view, 0)
+        if clip.sampling == "random":
+            requests.append(_strided(duration, fps, clip, rng.random()))
+        else:
+            parts = rng.random(clip.num_frames) if clip.sampling == "segment" else np.full(clip.num_frames, 0.5)
+            requests.append(_segments(duration, fps, clip, parts))
+    return requests
+
+
+def view_requests(duration: float, fps: float, clip: ClipSection, num_clips: int) -> list[ClipRequest]:
+    """`num_clips` test views evenly over a video; one view lies in the middle.
+
+    Strided clips start evenly between the first and the last possible start; clips over the whole video ('segment',
+    'uniform') take other frames of their segments in each view.
+    """
+    if clip.sampling == "random":
+        places = [0.5] if num_clips == 1 else np.linspace(0, 1, num_clips).tolist()
+        return [_strided(duration, fps, clip, place) for place in places]
+    parts = (np.arange(num_clips) + 0.5) / num_clips
+    return [_segments(duration, fps, clip, np.full(clip.num_frames, part)) for part in parts]
+
+
+def _strided(duration: float, fps: float, clip: ClipSection, place: float) -> ClipRequest:
+    """T times at the clip's stride, from `place` (0..1) of the room that the video leaves."""
+    step = clip.frame_stride / (clip.fps or fps)
+    # in whole frames of the video: a start between two frames would make the picks depend on rounding
+    room = _frames(duration, fps) - 1 - round((clip.num_frames - 1) * step * fps)
+    start = min(int(place * (room + 1)), room) / fps if room > 0 else 0.0
+    return ClipRequest(tuple(start + i * step for i in range(clip.num_frames)))
+
+
+def _segments(duration: float, fps: float, clip: ClipSection, parts: np.ndarray) -> ClipRequest:
+    """One frame of each of T equal segments, at `parts` (0..1) [T] of it."""
+    count = _frames(duration, fps)
+    picks = ((np.arange(clip.num_frames) + parts) * count / clip.num_frames).astype(int).clip(0, count - 1)
+    return ClipRequest(tuple((picks / fps).tolist()))
+
+
+def _frames(duration: float, fps: float) -> int:
+    return max(1, round(duration * fps))

@@ -1,0 +1,191 @@
+"""A model that answers for video files: classes of a whole video, classes over time, embeddings.
+
+N clips, T frames, S side, C colours, K classes, D channels of an embedding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vidmodels.core.entry import InputSpec, ZooEntry
+from vidmodels.core.errors import ConfigError, WeightsError
+from vidmodels.data.decode import VideoReader
+from vidmodels.data.probe import Limits
+from vidmodels.data.transforms import normalise
+from vidmodels.inference.windows import read_clips, view_spans, window_spans
+from vidmodels.tasks.results import ClassifyResult, Window, merge
+from vidmodels.weights.load import LoadReport
+
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What a model makes of the span `start` to `end` (seconds) of a video: vector float32 [D]."""
+
+    start: float
+    end: float
+    vector: np.ndarray
+
+
+class Predictor:
+    """Answers of a model for videos. Memory does not grow with their length.
+
+    model: a classifier ([N, C, T, S, S] -> [N, K]), or any model with `features`; it is moved to the device and set to
+    evaluation. spec: its input, default `model.input`. classes: K names, default numbers. name, weights: said in results.
+    device: default the GPU where there is one. precision: float32 or bf16. batch_size: clips computed at once.
+    limits: what a video may cost (None: those for trusted files). Raises ConfigError where they do not fit together.
+    """
+
+    report: LoadReport | None = None
+    """What became of the weights file, where the predictor was made from one."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        spec: InputSpec | None = None,
+        classes: Sequence[str] | None = None,
+        name: str | None = None,
+        weights: str | None = None,
+        device: str | None = None,
+        precision: str = "float32",
+        batch_size: int = 8,
+        limits: Limits | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(f"precision {precision!r} does not exist: choose one of {', '.join(PRECISIONS)}")
+        if batch_size < 1:
+            raise ConfigError(f"{batch_size} clips cannot be computed at once: give a batch_size of 1 or more")
+        self.precision, self.batch_size, self.limits = precision, batch_size, limits
+        self.device = checked_device(device)
+        self.model = model.to(self.device).eval()
+        entry = getattr(model, "entry", None)
+        self._entry = entry if isinstance(entry, ZooEntry) else None
+        self.name = name or (self._entry.name if self._entry else type(model).__name__)
+        self.weights = weights
+        found = spec or getattr(model, "input", None)
+        if not isinstance(found, InputSpec):
+            raise ConfigError(f"the input of {self.name} is not known: give spec=InputSpec(...)")
+        self.spec = found
+        count = getattr(model, "num_classes", None)
+        if classes is not None and isinstance(count, int) and len(classes) != count:
+            raise ConfigError(f"{len(classes)} class names were given for the {count} classes of {self.name}")
+        self.classes = None if classes is None else tuple(classes)
+
+    def predict(self, video: str | PathLike[str], num_clips: int = 1, num_crops: int = 1) -> ClassifyResult:
+        """Classes of a video: the mean softmax over `num_clips` clips, evenly in time, x `num_crops` crops (1 or 3).
+
+        Raises MediaError for a video that cannot be read, ConfigError for a model without classes.
+        """
+        self._check_classifies()
+        with self._open(video) as reader:
+            return merge(self._answers(reader, view_spans(reader.info, self.spec, num_clips), num_crops))
+
+    def stream(
+        self, video: str | PathLike[str], stride: float | None = None, num_crops: int = 1
+    ) -> Iterator[ClassifyResult]:
+        """Classes of windows over the whole video in their order, each of the model's clip length.
+
+        stride: seconds from window to window, default end to end. Raises as `predict`, the media's errors when they are
+        met.
+        """
+        self._check_classifies()
+        with self._open(video) as reader:
+            yield from self._answers(reader, window_spans(reader.info, self.spec, stride), num_crops)
+
+    def features(
+        self, video: str | PathLike[str], num_clips: int | None = None, stride: float | None = None
+    ) -> list[Embedding]:
+        """Embeddings of `num_clips` clips evenly over the video, or (None) of windows over all of it, `stride` seconds
+        apart (default end to end). Raises MediaError, and ConfigError for a model without `features`."""
+        if not hasattr(self.model, "features"):
+            raise ConfigError(f"{self.name} gives no embeddings: it has no function `features`")
+        if num_clips is not None and stride is not None:
+            raise ConfigError("num_clips and stride exclude each other: give one of them")
+        embeddings = []
+        with self._open(video) as reader:
+            spans = (
+                window_spans(reader.info, self.spec, stride)
+                if num_clips is None
+                else view_spans(reader.info, self.spec, num_clips)
+            )
+            for group, clips in read_clips(reader, spans, self.spec, 1, self.batch_size):
+                vectors = self.embed(clips)
+                embeddings += [Embedding(span.start, span.end, vector) for span, vector in zip(group, vectors)]
+        return embeddings
+
+    def scores(self, clips: np.ndarray) -> np.ndarray:
+        """Softmax float32 [N, K] of clips uint8 [N, T, S, S, C]. Raises WeightsError for answers that are not finite."""
+        return self._run(clips, lambda pixels: self.model(pixels).float().softmax(-1))
+
+    def embed(self, clips: np.ndarray) -> np.ndarray:
+        """Embeddings float32 [N, D] of clips uint8 [N, T, S, S, C]. Raises WeightsError as `scores` does."""
+        features: Any = self.model.features
+        return self._run(clips, lambda pixels: features(pixels).float())
+
+    def _answers(self, reader: VideoReader, spans: Any, num_crops: int) -> Iterator[ClassifyResult]:
+        for group, clips in read_clips(reader, spans, self.spec, num_crops, self.batch_size):
+            scores = self.scores(clips)
+            scores = scores.reshape(len(group), num_crops, -1).mean(1)
+            classes = self._names(scores.shape[1])
+            for span, row in zip(group, scores):
+                window = Window(span.start, span.end, row)
+                yield ClassifyResult(
+                    reader.uri, classes, row, (window,), self.name, self.weights, self.precision
+                )
+
+    @torch.inference_mode()
+    def _run(self, clips: np.ndarray, answer: Any) -> np.ndarray:
+        rows = []
+        for part in torch.from_numpy(clips).split(self.batch_size):
+            pixels = part.to(self.device).permute(0, 4, 1, 2, 3).float().div_(255)
+            with self._arithmetic():
+                rows.append(_finite(answer(normalise(pixels, self.spec)), self.name))
+        return torch.cat(rows).cpu().numpy()
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager:
+        enabled = self.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def _open(self, video: str | PathLike[str]) -> VideoReader:
+        return VideoReader(str(video), self.limits, thread_type="AUTO")
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        if self.classes is None:
+            return tuple(f"class {number}" for number in range(count))
+        if len(self.classes) != count:
+            raise ConfigError(f"{len(self.classes)} class names were given for the {count} classes of {self.name}")
+        return self.classes
+
+    def _check_classifies(self) -> None:
+        if self._entry is not None and self._entry.task != "classify":
+            raise ConfigError(
+                f"{self.name} is a model for {self._entry.task} and names no classes: take its features, or a model "
+                "that was fine-tuned from it"
+            )
+
+
+def checked_device(name: str | None) -> torch.device:
+    """The device of that name, by default the GPU where there is one. Raises ConfigError for one that is not there."""
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"there is no device {name!r}: write cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"there is no device {name!r} on this machine: {torch.cuda.device_count()} GPUs were found")
+    return device
+
+
+def _finite(answer: Tensor, name: str) -> Tensor:
+    if not torch.isfinite(answer).all():
+        raise WeightsError(f"{name} answers with values that are not finite: its weights are damaged")
+    return answer

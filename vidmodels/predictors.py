@@ -1,0 +1,130 @@
+"""Predictors by the name of a model: the zoo builds it, a weights file fills it, its class names travel along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidmodels import zoo
+from vidmodels.core.entry import ZooEntry
+from vidmodels.core.errors import ConfigError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vidmodels.inference.predictor import Predictor
+    from vidmodels.weights.load import LoadReport
+
+PRECISIONS = ("float32", "bf16", "fast")
+
+
+def make_predictor(
+    model: str | nn.Module,
+    weights: str | Path | None = None,
+    device: str | None = None,
+    precision: str = "float32",
+    classes: Sequence[str] | None = None,
+    batch_size: int = 8,
+    allow: tuple[str, ...] = (),
+    **settings: Any,
+) -> Predictor:
+    """A predictor for a model of the zoo.
+
+    model: a name of the zoo, a model made by `create_model`, or (without `weights`) weights that say which model they
+    are: a file of `save_weights`, a run's folder, models:/NAME@ALIAS. weights: a checkpoint in any format that the card
+    names; None leaves the initial values. precision: float32, bf16, or fast (bf16 where the hardware has units for it).
+    classes: names, default those in the weights file. allow: patterns of parameters that may keep their initial values,
+    such as head.* for features. settings: of the model, such as num_classes.
+    Raises ConfigError for unknown names, WeightsError for weights that do not fit or leave parameters as they were.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision {precision!r} does not exist: choose one of {', '.join(PRECISIONS)}")
+    if isinstance(model, str) and names_weights(model):
+        if weights is not None:
+            raise ConfigError(f"{model} is a weights file already: give it without other weights")
+        model, weights = "", model
+    path = None if weights is None else _local(weights)
+    if isinstance(model, str):
+        known = {} if path is None else _metadata(path)
+        row = zoo.entry(model or _name_in(known, str(weights)))
+        model = zoo.create_model(row.name, **{**_settings(row, known, classes), **settings})
+    report = None
+    if path is not None:
+        report = zoo.load_weights(model, path, allow=allow)
+        _refuse_new(report, allow)
+    names = classes or (report.metadata.get("classes") if report is not None else None) or None
+    return _assembled(model, names, weights, device, precision, batch_size, report)
+
+
+def names_weights(model: str) -> bool:
+    """Whether a word names weights (a path or an address) rather than a model of the zoo."""
+    return model not in zoo.entries() and ("/" in model or model.endswith(".safetensors"))
+
+
+def _local(weights: str | Path) -> Path:
+    from vidmodels.weights.files import weights_file
+
+    return weights_file(zoo.resolve_weights(str(weights)))
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What a file of `save_weights` says about itself; {} for foreign formats."""
+    return zoo.read_metadata(path) if path.suffix == ".safetensors" else {}
+
+
+def _name_in(metadata: dict[str, Any], weights: str) -> str:
+    """The model's name in the metadata of a weights file. Raises WeightsError where it says none."""
+    if "name" not in metadata:
+        raise WeightsError(f"{weights} does not say which model it is: name the model, and give the file as its weights")
+    return str(metadata["name"])
+
+
+def _settings(row: ZooEntry, metadata: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
+    """Settings that the weights file was saved with; else as many classes as there are names."""
+    settings: dict[str, Any] = {}
+    if metadata.get("name") == row.name:
+        saved = metadata.get("settings", {})
+        settings = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
+    names = metadata.get("classes") or classes
+    if row.task == "classify" and names and "num_classes" not in settings:
+        settings["num_classes"] = len(names)
+    return settings
+
+
+def _refuse_new(report: LoadReport, allow: tuple[str, ...]) -> None:
+    """Parameters that kept their random values make answers that look right and mean nothing."""
+    from fnmatch import fnmatchcase
+
+    random = [key for key in report.new if not any(fnmatchcase(key, pattern) for pattern in allow)]
+    if not random:
+        return
+    wrong = [why for key, why in report.dropped.items() if key in random]
+    reason = f" ({wrong[0]})" if wrong else ""
+    raise WeightsError(
+        f"{report.source} holds no {random[0]} that fits the model{reason}, so its answers would be random: give the number "
+        "of classes that it was trained for, or weights of a trained classifier"
+    )
+
+
+def _assembled(
+    model: nn.Module,
+    classes: Sequence[str] | None,
+    weights: str | Path | None,
+    device: str | None,
+    precision: str,
+    batch_size: int,
+    report: LoadReport | None,
+) -> Predictor:
+    from vidmodels.inference.predictor import Predictor, checked_device
+    from vidmodels.training.precision import resolve_precision
+
+    place = checked_device(device)
+    if precision != "float32":
+        precision = resolve_precision(place, "auto" if precision == "fast" else precision, model)
+    said = None if weights is None else str(weights)
+    predictor = Predictor(
+        model, classes=classes, weights=said, device=str(place), precision=precision, batch_size=batch_size
+    )
+    predictor.report = report
+    return predictor

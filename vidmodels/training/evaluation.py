@@ -1,0 +1,111 @@
+"""Multi-view evaluation of classifiers: softmax averaged over the views of each video, each video exactly once.
+
+V videos, M views of each (clips x crops), T frames, S side, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vidmodels.core.entry import InputSpec
+from vidmodels.core.errors import DataError
+from vidmodels.data.transforms import normalise
+from vidmodels.metrics.classification import ClassRow, confusion_matrix, per_class_table, topk_accuracy
+from vidmodels.training.precision import autocast_for
+
+
+@dataclass
+class Scores:
+    """Averaged softmax of the decoded videos. scores: float32 [V, K]; labels: int64 [V]; errors: {id: why} of the rest."""
+
+    ids: list[str]
+    scores: np.ndarray
+    labels: np.ndarray
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Evaluation:
+    """What a classifier reaches: `metrics` (top1, top5, videos, undecoded), confusion [K, K] and one row per class."""
+
+    metrics: dict[str, float]
+    confusion: np.ndarray
+    per_class: list[ClassRow]
+    errors: dict[str, str]
+
+
+@torch.no_grad()
+def score_views(
+    model: nn.Module,
+    columns: dict[str, Any],
+    spec: InputSpec,
+    batch_size: int = 16,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+) -> Scores:
+    """Scores of the videos in `columns` (clips uint8 [V, M, T, S, S, 3], id, label, error), `batch_size` views at a time."""
+    good = [i for i, error in enumerate(columns["error"]) if not error]
+    errors = {str(i): str(e) for i, e in zip(columns["id"], columns["error"]) if e}
+    model.eval()
+    rows = []
+    for i in good:
+        views = torch.from_numpy(np.array(columns["clips"][i])).to(device)
+        probabilities = []
+        for part in views.split(batch_size):
+            pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
+            with autocast_for(device, precision, model):
+                logits = model(pixels)
+            probabilities.append(logits.float().softmax(-1))
+        rows.append(torch.cat(probabilities).mean(0).cpu().numpy())
+    scores = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+    labels = np.array([int(columns["label"][i]) for i in good], np.int64)
+    return Scores([str(columns["id"][i]) for i in good], scores, labels, errors)
+
+
+def join_scores(parts: Iterable[Scores]) -> Scores:
+    """Parts from any number of workers as one, ordered by id. Raises DataError where an id comes twice."""
+    found = list(parts)
+    ids = [i for part in found for i in part.ids]
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise DataError(f"the video {twice!r} was evaluated twice: the ids of the data set are not unique")
+    full = [part for part in found if len(part.ids)]
+    errors = {key: why for part in found for key, why in part.errors.items()}
+    if not full:
+        return Scores([], np.zeros((0, 0), np.float32), np.zeros(0, np.int64), errors)
+    order = np.argsort(ids, kind="stable")
+    scores = np.concatenate([part.scores for part in full])[order]
+    labels = np.concatenate([part.labels for part in full])[order]
+    return Scores([ids[i] for i in order], scores, labels, errors)
+
+
+def summarise(scores: Scores, classes: tuple[str, ...]) -> Evaluation:
+    """Accuracy, confusion and per-class table. Raises DataError where no video with a label could be decoded."""
+    known = scores.labels >= 0
+    if not known.any():
+        first = next(iter(scores.errors.items()), None)
+        why = f"the first error is {first[0]}: {first[1]}" if first else "none of them has a label"
+        raise DataError(f"no video could be evaluated: {why}")
+    values, labels = scores.scores[known], scores.labels[known]
+    top = topk_accuracy(values, labels, (1, min(5, values.shape[1])))
+    confusion = confusion_matrix(values.argmax(1), labels, len(classes))
+    metrics = {**top, "videos": float(known.sum()), "undecoded": float(len(scores.errors))}
+    return Evaluation(metrics, confusion, per_class_table(confusion, classes), scores.errors)
+
+
+def chunks(indices: Iterable[int], size: int) -> Iterator[list[int]]:
+    """Consecutive lists of up to `size` indices."""
+    part: list[int] = []
+    for index in indices:
+        part.append(index)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
