@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,10 @@ def make_predictor(
     if isinstance(model, str):
         known = {} if path is None else _metadata(path)
         row = zoo.entry(model or _name_in(known, str(weights)))
-        model = zoo.create_model(row.name, **{**_settings(row, known, classes), **settings})
+        model = zoo.create_model(row.name, **{**settings_of(row, known, classes), **settings})
     report = None
     if path is not None:
-        report = zoo.load_weights(model, path, allow=allow)
-        _refuse_new(report, allow)
+        report = load_checked(model, path, allow)
     names = classes or (report.metadata.get("classes") if report is not None else None) or None
     return _assembled(model, names, weights, device, precision, batch_size, report)
 
@@ -80,7 +80,7 @@ def _name_in(metadata: dict[str, Any], weights: str) -> str:
     return str(metadata["name"])
 
 
-def _settings(row: ZooEntry, metadata: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
+def settings_of(row: ZooEntry, metadata: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
     """Settings that the weights file was saved with; else as many classes as there are names."""
     settings: dict[str, Any] = {}
     if metadata.get("name") == row.name:
@@ -92,13 +92,16 @@ def _settings(row: ZooEntry, metadata: dict[str, Any], classes: Sequence[str] | 
     return settings
 
 
-def _refuse_new(report: LoadReport, allow: tuple[str, ...]) -> None:
-    """Parameters that kept their random values make answers that look right and mean nothing."""
-    from fnmatch import fnmatchcase
+def load_checked(model: nn.Module, path: Path, allow: tuple[str, ...] = ()) -> LoadReport:
+    """Load weights like `zoo.load_weights`, and refuse a file that leaves parameters with their initial values.
 
+    Answers of such a model look right and mean nothing. allow: patterns of parameters that may stay as they are.
+    Raises WeightsError.
+    """
+    report = zoo.load_weights(model, path, allow=allow)
     random = [key for key in report.new if not any(fnmatchcase(key, pattern) for pattern in allow)]
     if not random:
-        return
+        return report
     wrong = [why for key, why in report.dropped.items() if key in random]
     reason = f" ({wrong[0]})" if wrong else ""
     raise WeightsError(

@@ -2,9 +2,9 @@
 
 M videos of a micro-batch, R clips of each, T frames, S side, C colours.
 
-A row of the dataset is a whole micro-batch, and so is a block: nothing is cut or joined after decoding, a consumer maps
-its pixels without a copy, and Ray's splitter, which gives the next block to the consumer with the fewest rows, deals the
-blocks to the workers in turn: with `preserve_order` worker r receives r, r + world, r + 2 * world ... as
+A row of the dataset is a whole micro-batch, and so is a block: nothing is cut or joined after decoding, and a consumer
+maps its pixels without a copy. Ray's splitter gives the next block to the consumer with the fewest rows, so with
+`preserve_order` it deals the blocks to the workers in turn: worker r receives r, r + world, r + 2 * world ... as
 `vidmodels.data.loader.micro_batches` says. (`equal=True` would deal the same and only hold blocks back; the number of
 blocks is a multiple of the workers here.) The execution runs in an actor of its own (Ray's SplitCoordinator), so its
 scheduling takes no time from a training process.
@@ -55,8 +55,8 @@ def decoded_dataset(
     """The lazy dataset of micro-batches of the sample numbers `start` .. `stop` - 1, in their order.
 
     reader: put into the object store once, so that the decoders of a node share its tables; ledger: of `start_ledger`.
-    Rows have `clips` uint8 [M, R, T, S, S, C], `number`, `label`, `repeated` int64 [M] and the lists `id`, `error`; split
-    them with `split`. Numbers after the last full round of all workers are left out.
+    Rows have `clips` uint8 [M, R, T, S, S, C], `number`, `label`, `repeated` int64 [M] and the lists `id`, `error`;
+    split them with `split`. Numbers after the last full round of all workers are left out.
     """
     blocks = max(0, stop - start) // (micro * world_size) * world_size
     return execution(_TrainPart(ray.put(reader), start, micro), blocks, run, ledger)
@@ -166,7 +166,8 @@ class _References(Datasource):
         tasks = []
         for first in range(0, max(1, self.blocks), BLOCKS_PER_TASK):
             last = min(first + BLOCKS_PER_TASK, self.blocks)
-            about = BlockMetadata(num_rows=last - first, size_bytes=8 * (last - first), input_files=None, exec_stats=None)
+            rows = last - first
+            about = BlockMetadata(num_rows=rows, size_bytes=8 * rows, input_files=None, exec_stats=None)
             work = functools.partial(_references, first, last, self._ledger, self._execution)
             tasks.append(ReadTask(work, about, schema=_SCHEMA))
         return tasks

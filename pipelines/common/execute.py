@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from pipelines.common.sources import absolute_data, load_sources
 from pipelines.common.storage_paths import default_storage, default_tracking_uri
 from pipelines.common.watch import StopSignal, Watch
 from vidmodels.core.errors import RunError, VidmodelsError
-from vidmodels.core.logs import set_up_logging
+from vidmodels.core.logs import setup_logging
 from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Prepared:
 
 def execute(invocation: Invocation) -> int:
     """Train, draw, register; the exit code (0, or 128 + signal after a checkpoint). Raises VidmodelsError."""
-    set_up_logging()
+    setup_logging(os.environ.get("VIDMODELS_LOG_LEVEL", "warning"), os.environ.get("VIDMODELS_LOG_JSON") == "1")
     rank = _torchrun_rank()
     if invocation.dry_run:
         return dry_run(_job(invocation, storage=default_storage()))
@@ -141,12 +142,12 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
 def _job(invocation: Invocation, storage: str) -> TrainJob:
     recipe = invocation.recipe.replace(data=absolute_data(invocation.recipe.data))
     sources = load_sources(recipe.data, storage)
-    init = _init_path(recipe.train.init, invocation.run.tracking_uri)
+    init = init_path(recipe.train.init, invocation.run.tracking_uri)
     about = {"recipe_hash": recipe_hash(recipe), "data_digest": sources.digest, "code_version": code_version()}
     return TrainJob(invocation.program, recipe, invocation.run, sources, "", init, about)
 
 
-def _init_path(init: str | None, tracking_uri: str | None) -> str | None:
+def init_path(init: str | None, tracking_uri: str | None) -> str | None:
     """The local path of the weights to start from, so that a name that moves (an alias) is looked up once."""
     if init is None:
         return None
@@ -249,14 +250,10 @@ def _outcome_words(finished: dict[str, Any]) -> str:
 
 
 def _torchrun_rank() -> int:
-    import os
-
     return int(os.environ.get("RANK", "0")) if _torchrun_size() > 1 else 0
 
 
 def _torchrun_size() -> int:
-    import os
-
     text = os.environ.get("WORLD_SIZE", "1")
     if not text.isdigit():
         raise VidmodelsError(f"the environment variable WORLD_SIZE is {text!r}, not a number")

@@ -74,7 +74,8 @@ class TrainJob:
 
         model = self.make_model().to(world.device)
         task = make_task(self.recipe, self.sources, model)
-        about = {"name": model.entry.name, "settings": model.settings, **task.describe(), **self.metadata}
+        clip = self.recipe.data.clip.model_dump(mode="json", include={"num_frames", "frame_stride", "fps", "size", "sampling"})
+        about = {"name": model.entry.name, "settings": model.settings, "clip": clip, **task.describe(), **self.metadata}
         metric = "val_top1" if isinstance(self.recipe, ClassifyRecipe) and self.sources.val is not None else "loss"
         return Trainer(
             model, task, self.recipe, self.plan(world.size), world,

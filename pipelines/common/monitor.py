@@ -117,18 +117,18 @@ class RemoteStop:
         if self._stop:
             return True
         if self._answer is not None:
-            self._receive()
+            self._receive(self._answer)
         elif time.monotonic() - self._asked >= self._interval:
             self._asked = time.monotonic()
             self._answer = self._mailbox.stopping.remote()
         return self._stop
 
-    def _receive(self) -> None:
-        ready, _ = ray.wait([self._answer], timeout=0)
+    def _receive(self, answer: ray.ObjectRef) -> None:
+        ready, _ = ray.wait([answer], timeout=0)
         if not ready:
             return
         try:
-            self._stop = ray.get(self._answer)
+            self._stop = ray.get(answer)
         except ray.exceptions.RayActorError:
             log.debug("the mailbox is gone; the run goes on without it")
         self._answer = None
@@ -147,7 +147,7 @@ def known_failure(mailbox: ActorHandle, wait_s: float = 0.0) -> VidmodelsError |
     until = time.monotonic() + wait_s
     while True:
         try:
-            failure = ray.get(mailbox.failure.remote(), timeout=30)
+            failure: tuple[str, str] | None = ray.get(mailbox.failure.remote(), timeout=30)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
             return None
         if failure is not None:
@@ -161,7 +161,7 @@ def known_failure(mailbox: ActorHandle, wait_s: float = 0.0) -> VidmodelsError |
 def deliver(mailbox: ActorHandle, listeners: Iterable[Listener]) -> None:
     """Hand the news that have arrived to the driver's listeners."""
     try:
-        news = ray.get(mailbox.take.remote(), timeout=30)
+        news: list[News] = ray.get(mailbox.take.remote(), timeout=30)
     except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
         return
     for kind, content in news:

@@ -30,9 +30,9 @@ POLL_S = 0.25
 def train(job: TrainJob, listeners: tuple[Listener, ...], should_stop: Callable[[], bool]) -> Outcome:
     """Train to the end or until asked to stop. Call it from the main thread; listeners are called in it.
 
-    A worker or node that dies is replaced at most `run.max_failures` times, from the newest checkpoint on. An error that
-    starting again would only repeat (a VidmodelsError) is raised at once, as itself; RunError when the restarts are used
-    up.
+    A worker or node that dies is replaced at most `run.max_failures` times, from the newest checkpoint on. An error
+    that starting again would only repeat (a VidmodelsError) is raised at once, as itself; RunError when the restarts
+    are used up.
     """
     ensure_ray(job.run)
     from pipelines.common.monitor import deliver, known_failure, start_mailbox
@@ -92,7 +92,7 @@ class _Fit(threading.Thread):
         if is_local(self._folder):
             Path(path).mkdir(parents=True, exist_ok=True)
         return TorchTrainer(
-            _worker,
+            _worker,  # type: ignore[arg-type]  # the result of the first worker is returned, whatever the hint says
             train_loop_config={"job": self._job, "mailbox": self._mailbox, "ledger": self._ledger},
             torch_config=TorchConfig(timeout_s=600),  # a worker that hangs is an error after ten minutes, not for ever
             scaling_config=ScalingConfig(
@@ -167,7 +167,7 @@ def _batches(job: TrainJob, trainer: Trainer, world: World, ledger: ActorHandle)
     start = trainer.step * plan.batch_size
     if start >= plan.total_samples:
         return iter(())
-    parts = None
+    parts: list[Any] = []
     if world.rank == 0:
         dataset = decoded_dataset(job.reader(), start, plan.total_samples, plan.micro, world.size, job.run, ledger)
         parts = split(dataset, world.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import ray
@@ -47,8 +48,44 @@ class _ViewPart:
 def _refused(reader: ViewReader, index: int) -> Columns:
     ref, clip = reader.manifest.row(index), reader.clip
     shape = (reader.num_clips * reader.num_crops, clip.num_frames, clip.size, clip.size, 3)
-    label = -1 if ref.label is None else ref.label
-    error = f"{ref.uri}: its decoding process died: replace the file"
-    return to_columns(
-        [{"clips": np.zeros(shape, np.uint8), "number": index, "id": ref.id, "label": label, "repeated": 0, "error": error}]
+    row = {
+        "clips": np.zeros(shape, np.uint8),
+        "number": index,
+        "id": ref.id,
+        "label": -1 if ref.label is None else ref.label,
+        "repeated": 0,
+        "error": f"{ref.uri}: its decoding process died: replace the file",
+    }
+    return to_columns([row])
+
+
+def score_on_cluster(
+    scoring: Any, reader: ViewReader, indices: Sequence[int], run: RunSection, ledger: ActorHandle
+) -> Iterator[Columns]:
+    """The answers of `run.num_workers` scoring actors to the decoded videos, one video at a time, each exactly once.
+
+    scoring: a `pipelines.common.scoring.Scoring`.
+    """
+    decoded = execution(_ViewPart(ray.put(reader), list(indices)), len(indices), run, ledger)
+    answered = decoded.map_batches(
+        _ScoringActor,
+        batch_size=1,
+        batch_format="numpy",
+        fn_constructor_args=(scoring, run.cpus_per_worker),
+        compute=ray.data.ActorPoolStrategy(size=run.num_workers),
+        num_cpus=run.cpus_per_worker,
+        num_gpus=run.gpus_per_worker or None,
     )
+    return micro_batch_columns(answered)
+
+
+class _ScoringActor:
+    """A model in an actor; rows are whole (V = 1) batches, as the decoders make them."""
+
+    def __init__(self, scoring: Any, threads: int) -> None:
+        self._scorer = scoring.open(threads)
+
+    def __call__(self, rows: Columns) -> Columns:
+        columns = {key: values[0] for key, values in rows.items()}
+        answer = self._scorer(columns)
+        return {key: values[None] if isinstance(values, np.ndarray) else [list(values)] for key, values in answer.items()}

@@ -6,8 +6,10 @@ The order of the batches is arithmetic: worker `rank` of `world` takes its share
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 
 from torch.utils.data import DataLoader, Dataset
 
@@ -84,4 +86,17 @@ class LocalLoader:
             sampler=numbers,  # type: ignore[arg-type]  # each element is one micro-batch's list of numbers
             num_workers=self.num_processes,
             prefetch_factor=2,
+            multiprocessing_context=_clean_context(),
         )
+
+
+def _clean_context() -> BaseContext:
+    """Processes that start from a small server without threads.
+
+    A plain fork of this process would copy locks that pyarrow's and torch's threads hold, and then wait for ever.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "cv2", "av"])  # slow to import, and without threads (pyarrow has one)
+    return context

@@ -59,7 +59,7 @@ def window_spans(info: VideoInfo, spec: InputSpec, stride: float | None = None) 
         start = first / info.fps
         times = tuple(start + i * step for i in range(spec.num_frames))
         yield Span(times, start, min(start + length, max(info.duration, start)))
-        if first + span >= frames:
+        if first + max(span, round(length * info.fps)) >= frames or first >= frames - span:
             return
         first = min(first + hop, frames - span)
 

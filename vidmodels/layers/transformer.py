@@ -5,6 +5,7 @@ N clips, L tokens, D channels, h heads.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
@@ -29,8 +30,22 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, length, dim = x.shape
         q, k, v = self.qkv(x).view(n, length, 3, self.num_heads, dim // self.num_heads).permute(2, 0, 3, 1, 4)
-        out = functional.scaled_dot_product_attention(q, k, v)
+        out = attend(q, k, v)
         return self.proj(out.transpose(1, 2).reshape(n, length, dim))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scaled dot-product attention of q, k, v [N, h, L, D / h], fused where that is faster.
+
+    On a CPU the fused kernel works through bfloat16 slowly: up to 1,024 tokens the plain products are 1.6 to 6 times
+    as fast, forward and backward (AVX512-BF16, torch 2.14); in float32 the fused kernel always wins.
+    """
+    # under autocast the fused kernel would take float32 inputs as bfloat16 too
+    half = q.dtype is torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    if q.device.type != "cpu" or not half or k.shape[-2] > 1024:
+        return functional.scaled_dot_product_attention(q, k, v)
+    weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return weights.softmax(-1).to(v.dtype) @ v
 
 
 class Mlp(nn.Module):

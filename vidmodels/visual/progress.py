@@ -147,7 +147,11 @@ class Progress:
         if self._live is not None:
             self._guarded(lambda: self._live.console.print(text, markup=False, soft_wrap=True))
         else:
-            self._guarded(lambda: print(f"{time.strftime('%H:%M:%S')}  {text}", file=self.stream, flush=True))  # noqa: T201
+            self._guarded(lambda: self._write(f"{time.strftime('%H:%M:%S')}  {text}\n"))
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()
 
     def _guarded(self, write) -> None:
         if self._dead:

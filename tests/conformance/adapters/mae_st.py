@@ -61,7 +61,7 @@ def run(case: dict) -> dict[str, np.ndarray]:
     inputs = inputs_of(case)
     video = torch.from_numpy(np.asarray(inputs["video"], np.float32))
     video = video.unsqueeze(2) if video.ndim == 4 else video  # an image model of PySlowFast takes [N, C, H, W]
-    model = (_masked if keys.masked else _classifier)(config, keys, video).eval()
+    model: Any = (_masked if keys.masked else _classifier)(config, keys, video).eval()
     state = {key: torch.from_numpy(np.asarray(value)) for key, value in state_of(case).items()}
     load_tensors(model, state, "the case's state")
     expected = case.get("params")
@@ -82,7 +82,8 @@ def _of_pyslowfast(config: dict) -> bool:
 def _sliced(value: Tensor, key: str, text: str, form: str) -> Tensor:
     """The part of an output that the case keeps: what its text says, else the usual one."""
     said = re.search(r"slice (\[[^\]]*\])", text)
-    written = said[1] if said else {**COMMON_SLICES, **SLICES[form]}.get(key) if not text or "whole" not in text else None
+    usual = None if "whole" in text else {**COMMON_SLICES, **SLICES[form]}.get(key)
+    written = said[1] if said else usual
     if written is None:
         return value
     parts = [[int(n) if n.strip() else None for n in part.split(":")] for part in written.strip("[]").split(",")]
@@ -91,10 +92,11 @@ def _sliced(value: Tensor, key: str, text: str, form: str) -> Tensor:
 
 def _run_classifier(model: VideoClassifier, config: dict, video: Tensor) -> dict[str, Tensor]:
     answers: dict[str, Tensor] = {}
-    handles = [
-        block.register_forward_hook(lambda _m, _i, out, i=i: answers.update({f"block_{i}_mean": out.mean(-1), "last_tokens": out}))
-        for i, block in enumerate(model.encoder.blocks)
-    ]
+
+    def note(i: int):
+        return lambda _module, _inputs, out: answers.update({f"block_{i}_mean": out.mean(-1), "last_tokens": out})
+
+    handles = [block.register_forward_hook(note(i)) for i, block in enumerate(model.encoder.blocks)]
     logits = model(video)
     for handle in handles:
         handle.remove()
@@ -105,10 +107,10 @@ def _run_classifier(model: VideoClassifier, config: dict, video: Tensor) -> dict
             logits = model.head(model.norm(tokens[:, 1:].mean(1)))  # the first token is cut off all the same
         elif not config["use_mean_pooling"]:
             logits = model.head(model.norm(tokens).mean(1))
-    positions = _positions(model, video)
     probabilities = logits.softmax(-1)
-    act = config.get("head_act", "none")
-    return {**answers, "logits": probabilities if act == "softmax" else logits, "probabilities": probabilities, "pos_term": positions}
+    if config.get("head_act") == "softmax":
+        logits = probabilities
+    return {**answers, "logits": logits, "probabilities": probabilities, "pos_term": _positions(model, video)}
 
 
 def _run_masked(model: MaskedAutoencoder, config: dict, video: Tensor, inputs: dict[str, Any]) -> dict[str, Tensor]:
@@ -121,7 +123,8 @@ def _run_masked(model: MaskedAutoencoder, config: dict, video: Tensor, inputs: d
     answers["loss_normalised_target"] = masked_mean_squared_error(out.prediction, normalise_patches(pixels)[0], mask)
     if _of_pyslowfast(config):
         # that code keeps the class token, and answers for the dropped tokens only
-        return {**answers, "latent": out.latent, "prediction": out.prediction[mask.bool()], "target": out.target[mask.bool()]}
+        dropped = mask.bool()
+        return {**answers, "latent": out.latent, "prediction": out.prediction[dropped], "target": out.target[dropped]}
     first = int(model.encoder.config.class_token)
     return {**answers, "latent": out.latent[:, first:], "prediction": out.prediction, "target": out.target}
 
@@ -136,13 +139,13 @@ def _encoder(config: dict, keys: Keys, video: Tensor) -> ViTConfig:
     if not keys.has(r"pos_embed(_spatial)?"):
         raise ConfigError("a model without position tables is not supported: the case's state has no pos_embed")
     kernel = keys.shapes["patch_embed.proj.weight"]
-    patch = kernel[2:] if len(kernel) == 5 else (1, *kernel[2:])
+    patch = (kernel[2] if len(kernel) == 5 else 1, kernel[-2], kernel[-1])
     name = re.search(r"vit_([a-z]+)", config.get("model", ""))
     num_heads = config["num_heads"] if "num_heads" in config else HEADS[name[1]] if name else 0
     if not num_heads:
         raise ConfigError("the configuration tells no number of heads: it has neither num_heads nor a known model")
     return ViTConfig(
-        kernel[0], keys.count(r"blocks\.(\d+)\..+"), num_heads, video.shape[2], video.shape[3], tuple(patch),
+        kernel[0], keys.count(r"blocks\.(\d+)\..+"), num_heads, video.shape[2], video.shape[3], patch,
         keys.shapes["blocks.0.mlp.fc1.weight"][0] / kernel[0], keys.has(r"blocks\.0\.attn\.(q|qkv)\.bias"),
         keys.class_token, "pos_embed_spatial" in keys.shapes,
     )  # fmt: skip
@@ -168,4 +171,4 @@ def _masked(config: dict, keys: Keys, video: Tensor) -> MaskedAutoencoder:
 def _classifier(config: dict, keys: Keys, video: Tensor) -> VideoClassifier:
     mean = not _of_pyslowfast(config) or config["use_mean_pooling"] or not keys.class_token
     classes = next(shape[0] for key, shape in keys.shapes.items() if re.fullmatch(r"head\.(projection\.)?weight", key))
-    return VideoClassifier(_encoder(config, keys, video), classes, config.get("dropout", 0.0), "mean" if mean else "class")
+    return VideoClassifier(_encoder(config, keys, video), classes, pool="mean" if mean else "class")

@@ -45,7 +45,7 @@ def clips(n: int = 2, frames: int = 8, size: int = 32, seed: int = 0) -> Tensor:
 
 
 class WithoutMemory(TorchFunctionMode):
-    """Within it modules are made on the meta device: shapes only (`torch.device("meta")` would take lists of rates too)."""
+    """Within it modules are made on the meta device: shapes only (a device context would take rates too)."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})

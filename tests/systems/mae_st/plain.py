@@ -60,11 +60,17 @@ def manifest(s: Shape) -> dict[str, tuple[int, ...]]:
         head = "head.projection" if s.projection else "head"
         return shapes | {f"{head}.weight": (s.classes, s.dim), f"{head}.bias": (s.classes,)}
     values = s.pred // s.grid[0] * s.patch[1] * s.patch[2] * 3
-    shapes |= {"mask_token": (1, 1, s.dec_dim), "decoder_embed.weight": (s.dec_dim, s.dim), "decoder_embed.bias": (s.dec_dim,)}
+    shapes |= {
+        "mask_token": (1, 1, s.dec_dim),
+        "decoder_embed.weight": (s.dec_dim, s.dim),
+        "decoder_embed.bias": (s.dec_dim,),
+    }
     if s.cls and not s.pyslowfast:
         shapes["decoder_cls_token"] = (1, 1, s.dec_dim)
     separable = s.dec_sep if s.pyslowfast else s.sep
-    shapes |= _positions("dec_pos_embed" if s.pyslowfast and separable else "decoder_pos_embed", s, s.dec_dim, separable)
+    shapes |= _positions(
+        "dec_pos_embed" if s.pyslowfast and separable else "decoder_pos_embed", s, s.dec_dim, separable
+    )
     for i in range(s.dec_depth):
         shapes |= _block(_decoder_block(s, i), s.dec_dim, s.fused, s.bias)
     norm, pred = _decoder_end(s)
@@ -84,7 +90,10 @@ def random_state(s: Shape, seed: int = 0) -> dict[str, Tensor]:
 
 
 def classify(state: dict[str, Tensor], s: Shape, video: Tensor, pool: str = "mean") -> dict[str, Tensor]:
-    """Logits and the last tokens. pool: mean (then norm), class, norm_mean (norm, then mean), rest (mean without the first)."""
+    """Logits and the last tokens.
+
+    pool: mean (then norm), rest (mean without the first token, then norm), class, norm_mean (norm, then mean).
+    """
     x = encode(state, s, video)
     if pool == "mean":
         pooled = _norm(state, "norm", x[:, int(s.cls) :].mean(1))
@@ -98,7 +107,9 @@ def classify(state: dict[str, Tensor], s: Shape, video: Tensor, pool: str = "mea
     return {"last_tokens": x, "logits": _linear(state, head, pooled)}
 
 
-def pretrain(state: dict[str, Tensor], s: Shape, video: Tensor, noise: Tensor, num_keep: int, normalise: bool) -> dict[str, Tensor]:
+def pretrain(
+    state: dict[str, Tensor], s: Shape, video: Tensor, noise: Tensor, num_keep: int, normalise: bool
+) -> dict[str, Tensor]:
     """Latent (with the class token), mask, prediction and target of all tokens, loss."""
     order = noise.argsort(1)
     latent = _norm(state, "norm", encode(state, s, video, order[:, :num_keep]))
@@ -204,7 +215,10 @@ def _decoder_end(s: Shape) -> tuple[str, str]:
 def _positions(prefix: str, s: Shape, dim: int, separable: bool) -> dict[str, tuple[int, ...]]:
     if not separable:
         return {prefix: (1, s.length + int(s.cls), dim)}
-    shapes: dict[str, tuple[int, ...]] = {f"{prefix}_spatial": (1, s.grid[1] * s.grid[2], dim), f"{prefix}_temporal": (1, s.grid[0], dim)}
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{prefix}_spatial": (1, s.grid[1] * s.grid[2], dim),
+        f"{prefix}_temporal": (1, s.grid[0], dim),
+    }
     return shapes | ({f"{prefix}_class": (1, 1, dim)} if s.cls else {})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,7 +40,7 @@ def test_ratio_0_is_the_classifiers_trunk(form):
 @pytest.mark.parametrize("form", FORMS)
 @torch.no_grad()
 def test_swapped_noise_swaps_roles_only(form):
-    """Two kept tokens change places: the latent is permuted, prediction and loss stay; a kept and a dropped one: roles."""
+    """Two kept tokens change places: the latent is permuted, the prediction stays; a kept and a dropped one: roles."""
     model, x = tiny_masked(form=form), clips(1)
     u = noise(1)
     order = u.argsort(1)[0]
@@ -186,6 +188,7 @@ def test_names_without_weight_decay_exist(make):
 @pytest.mark.parametrize("kind", ["masked", "classifier"])
 def test_checkpointed_activations_give_equal_gradients(kind):
     def gradients(checkpointed: bool):
+        model: Any
         if kind == "masked":
             model = tiny_masked(drop_path=0.3).train()
         else:

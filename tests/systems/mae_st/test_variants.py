@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.conformance.__main__ import main, run_case
 from tests.conformance.adapters import mae_st as adapter
 from tests.conformance.conformance import inputs_of, relative_error, save_case, state_of
-from tests.conformance.__main__ import main, run_case
 from tests.systems.mae_st.plain import Shape, classify, config_of, manifest, pretrain
 from vidmodels.systems.mae_st import weights
 
@@ -38,7 +39,7 @@ PRETRAIN = {
     "pyslowfast, separate qkv": replace(PSF, fused=False),
     "pyslowfast, four frames a patch": replace(PSF, frames=16, patch=(4, 16, 16), pred=4),
 }
-CLASSIFIERS = {
+CLASSIFIERS: dict[str, tuple[Shape, str, dict[str, Any]]] = {
     "own": (Shape(classes=7), "mean", {}),
     "own, joint": (Shape(classes=7, sep=False), "mean", {}),
     # that code cuts off the first token even where there is no class token
@@ -46,7 +47,9 @@ CLASSIFIERS = {
     "own, head.projection": (Shape(classes=7, projection=True), "mean", {}),
     "own, huge by name, patch 16 by shape": (Shape(classes=7), "mean", {"model": "vit_huge_patch14"}),
     "pyslowfast": (Shape(True, fused=True, classes=5, projection=True), "mean", {}),
-    "pyslowfast, class token pooled": (Shape(True, fused=True, classes=5, projection=True), "class", {"use_mean_pooling": False}),
+    "pyslowfast, class token pooled": (
+        Shape(True, fused=True, classes=5, projection=True), "class", {"use_mean_pooling": False},
+    ),
     "pyslowfast, no class token": (Shape(True, fused=True, cls=False, classes=5, projection=True), "mean", {}),
     "pyslowfast, no class token, norm first": (
         Shape(True, fused=True, cls=False, classes=5, projection=True), "norm_mean", {"use_mean_pooling": False},
@@ -97,7 +100,9 @@ def test_pretraining(name, normalise, reports):
     answers = adapter.run(case)
     assert_every_key_used(reports, case)
     made = tensors(inputs_of(case))
-    expected = pretrain(tensors(state_of(case)), s, made["video"], made["noise"], int(s.length * (1 - RATIO)), normalise)
+    expected = pretrain(
+        tensors(state_of(case)), s, made["video"], made["noise"], int(s.length * (1 - RATIO)), normalise
+    )
     if s.pyslowfast:
         dropped = expected["mask"].bool()
         expected |= {"prediction": expected["prediction"][dropped], "target": expected["target"][dropped]}
@@ -110,7 +115,6 @@ def test_pretraining(name, normalise, reports):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classifiers(name, reports):
     s, pool, config = CLASSIFIERS[name]
-    config = {"num_heads": s.heads, **config}
     case = make_case(s, {"last_tokens": "slice [:, ::2, 1:9]"}, name, **config)
     answers = adapter.run(case)
     assert_every_key_used(reports, case)
@@ -188,7 +192,9 @@ class TestProgram:
 
     def test_not_finite_answer_never_passes(self, folder, capsys):
         path, case, logits = folder
-        save_case(path / "deep" / "case", {**case, "scale_after_fill": {"head.weight": float("inf")}}, {"logits": logits})
+        save_case(
+            path / "deep" / "case", {**case, "scale_after_fill": {"head.weight": float("inf")}}, {"logits": logits}
+        )
         assert main([path]) == 1
         assert "not finite" in capsys.readouterr().out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vidmodels.core.entry import InputSpec, ZooEntry
 
 _SYSTEM = "vidmodels.systems.mae_st"
@@ -18,8 +20,9 @@ _SIZES = {
 }
 _TINY = {"dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 4, 4)}
 
-# parameters and multiply-adds (matrix products and convolutions) of one clip, pre-training at 90 %. The published counts are
-# up to 3 % higher: they embed the dropped patches too (81_691_860_552 for L), and count normalisation (180_632_854_160 for B)
+# parameters and multiply-adds (matrix products and convolutions) of one clip, pre-training at 90 %. The published counts
+# are a few per cent higher: they embed the dropped patches too (81_691_860_552 for L), and count normalisation
+# (180_632_854_160 for B)
 _PRETRAIN = {
     "b": (99_898_880, 44_477_749_248), "l": (317_731_584, 79_394_557_952), "h": (645_678_080, 131_647_623_168),
 }  # fmt: skip
@@ -34,7 +37,7 @@ _IMAGE = {"b": (86_568_424, 17_563_828_224), "l": (304_327_656, 61_554_712_576),
 
 def _pretrain(size: str) -> list[ZooEntry]:
     params, macs = _PRETRAIN[size]
-    common = {"system": "mae_st", "builder": f"{_SYSTEM}.builders:masked_autoencoder", "loader": f"{_SYSTEM}.weights:load",
+    common: dict[str, Any] = {"system": "mae_st", "builder": f"{_SYSTEM}.builders:masked_autoencoder", "loader": f"{_SYSTEM}.weights:load",
               "task": "pretrain_masked", "input": _INPUT, "formats": _FORMATS, "licence": _LICENCE}  # fmt: skip
     data = ("k400",) if size == "b" else ("k400", "k600", "k700")
     recipes = tuple(f"mae_st_vit_{size}_{name}" for name in data)
@@ -55,7 +58,7 @@ def _pretrain(size: str) -> list[ZooEntry]:
 
 def _classifier(size: str) -> ZooEntry:
     params, macs, published = _FINETUNE[size]
-    recipes = (f"mae_st_vit_{size}_k400_finetune",)
+    recipes: tuple[str, ...] = (f"mae_st_vit_{size}_k400_finetune",)
     if size == "l":
         recipes += ("mae_st_vit_l_k400_finetune_single_purpose", "mae_st_vit_l_ssv2_finetune", "mae_st_vit_l_k400_scratch")
     return ZooEntry(

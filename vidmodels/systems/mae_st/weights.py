@@ -7,6 +7,7 @@ convert exactly; decoders do not (other class token, positions and heads), so ac
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def load_tensors(
 ) -> LoadReport:
     """Load a state dict with a published format's keys; see `load`."""
     form = recognise(state, FORMATS, source)
+    _check_parts(state, source)
     translated = translate(state, form)
     if translated.unknown:
         raise WeightsError(
@@ -116,6 +118,16 @@ def load_tensors(
     return load_state(model, translated.tensors, report, new, vain, resize)
 
 
+def _check_parts(state: dict[str, Tensor], source: str) -> None:
+    """Separate q, k and v of one block must have one shape; a part that is missing is found where they are joined."""
+    for key, value in state.items():
+        match = re.fullmatch(r"(.+\.attn)\.[kv]\.(weight|bias)", key)
+        query = state.get(f"{match[1]}.q.{match[2]}", value) if match else value
+        if query.shape != value.shape or (match and value.ndim == 0):
+            shapes = f"shape {tuple(value.shape)}, but the query beside it {tuple(query.shape)}"
+            raise WeightsError(f"{source} is refused: {key} has {shapes}")
+
+
 def _check_decoder(model: MaskedAutoencoder, form: Format, translated: Translated, report: LoadReport) -> None:
     """Drop a decoder of the other published form: equal shapes would load, and compute something else."""
     foreign = (form is PYSLOWFAST and model.decoder.config.own_class_token) or (
@@ -133,9 +145,11 @@ def _check_decoder(model: MaskedAutoencoder, form: Format, translated: Translate
 def resize(key: str, value: Tensor, model: nn.Module) -> Tensor | None:
     """Positions for another crop or clip length, a 2-D patch kernel for a 3-D one and back."""
     target = model.state_dict()[key]
-    part = getattr(model, key.split(".", 1)[0], None)
+    part: Any = getattr(model, key.split(".", 1)[0], None)
     if key.endswith("patch_embed.weight"):
         return _resize_patch_kernel(value, target)
+    if value.ndim != target.ndim or value.shape[-1] != target.shape[-1]:
+        return None
     if key.endswith("pos.temporal"):
         return resize_temporal(value, target.shape[1])
     if key.endswith("pos.spatial"):
@@ -160,7 +174,7 @@ def _resize_patch_kernel(value: Tensor, target: Tensor) -> Tensor | None:
     """A 2-D kernel becomes 3-D by repetition over time divided by the length, so that a still clip gives the same."""
     if value.ndim == 4:
         value = value.unsqueeze(2)
-    if value.shape[:2] != target.shape[:2] or value.shape[3:] != target.shape[3:]:
+    if value.ndim != 5 or value.shape[:2] != target.shape[:2] or value.shape[3:] != target.shape[3:]:
         return None
     if target.shape[2] == 1:
         return value.sum(2, keepdim=True)

@@ -1,0 +1,89 @@
+"""Evaluation of a trained classifier: accuracy, per-class table, confusion matrix, every video exactly once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.common.scoring import Scoring, check_task, clip_of, score_videos
+from pipelines.common.settings import EvaluateSettings
+from pipelines.common.sources import absolute_data, load_sources
+from pipelines.common.storage_paths import default_storage
+from vidmodels.core.errors import DataError, RunError
+from vidmodels.core.logs import setup_logging
+from vidmodels.data.manifest import Manifest
+from vidmodels.data.reader import ViewReader
+
+
+def evaluate(settings: EvaluateSettings) -> int:
+    """Evaluate, print the table and write the files. Raises VidmodelsError."""
+    from pipelines.common.execute import init_path
+    from vidmodels import zoo
+    from vidmodels.metrics.classification import save_per_class
+    from vidmodels.training.evaluation import Scores, join_scores, summarise
+    from vidmodels.visual.plots import save_confusion_matrix
+
+    setup_logging()
+    storage = settings.run.storage or default_storage()
+    weights = init_path(settings.model, settings.run.tracking_uri)
+    metadata = zoo.read_metadata(weights)
+    classes = check_task(metadata, settings.model)
+    sources = load_sources(absolute_data(settings.data), storage)
+    manifest = sources.val or sources.train[0]
+    label_of = _label_map(manifest, classes)
+    views = settings.evaluation
+    reader = ViewReader(manifest, clip_of(metadata, settings.data.clip), views.num_clips, views.num_crops)
+    rows = list(score_videos(Scoring(str(weights), "scores", views.batch_size), reader, range(len(manifest)), settings.run))
+    _check_once([row["id"] for row in rows], manifest)
+    good = [row for row in rows if not row["error"]]
+    scores = Scores(
+        [row["id"] for row in good],
+        np.stack([row["values"] for row in good]) if good else np.zeros((0, len(classes)), np.float32),
+        np.array([label_of.get(row["label"], -1) for row in good], np.int64),
+        {row["id"]: row["error"] for row in rows if row["error"]},
+    )
+    result = summarise(join_scores([scores]), classes)
+    folder = Path(settings.out or f"{storage}/evaluations/{_name(settings.model)}-{manifest.digest[:12]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_per_class(result.per_class, folder / "per_class.csv")
+    save_confusion_matrix(result.confusion, classes, folder / "confusion_matrix.png", f"{metadata['name']} on {manifest.digest[:12]}")
+    answer = {"model": settings.model, "data_digest": manifest.digest, "views": f"{views.num_clips} x {views.num_crops}",
+              **result.metrics, "errors": result.errors}  # fmt: skip
+    (folder / "evaluation.json").write_text(json.dumps(answer, indent=2) + "\n")
+    for row in result.per_class:
+        print(f"  {row.name:<24} {row.support:>6} videos  {100 * row.accuracy:5.1f} %")
+    shown = ", ".join(f"{key} {100 * value:.2f} %" for key, value in result.metrics.items() if key.startswith("top"))
+    print(f"{shown} on {len(good)} of {len(rows)} videos, {views.num_clips} x {views.num_crops} views; {folder}")
+    for key, why in list(result.errors.items())[:20]:
+        print(f"  not decoded: {key}: {why}")
+    return 0
+
+
+def _label_map(manifest: Manifest, classes: tuple[str, ...]) -> dict[int, int]:
+    """Labels of the data to labels of the model, by the classes' names. Raises DataError where they differ."""
+    if manifest.classes is None:
+        raise DataError("the videos have no labels: give a folder with one folder per class, or a list with labels")
+    unknown = [name for name in manifest.classes if name not in classes]
+    if unknown:
+        raise DataError(
+            f"the model does not know {len(unknown)} of the {len(manifest.classes)} classes of the data, the first is "
+            f"{unknown[0]!r}; it knows {', '.join(classes[:5])}{' ...' if len(classes) > 5 else ''}"
+        )
+    return {number: classes.index(name) for number, name in enumerate(manifest.classes)}
+
+
+def _check_once(ids: list[str], manifest: Manifest) -> None:
+    counts = Counter(ids)
+    wanted = {manifest.row(i).id for i in range(len(manifest))}
+    if counts.keys() != wanted or max(counts.values(), default=1) > 1:
+        raise RunError(
+            f"{len(wanted - counts.keys())} videos were not evaluated and {sum(c > 1 for c in counts.values())} more than "
+            "once: the result would be wrong, run it again"
+        )
+
+
+def _name(model: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in model.removeprefix("models:/"))[-80:]

@@ -1,0 +1,124 @@
+"""Running a trained model over every video of a list, each exactly once, alone or on a cluster.
+
+V videos, M views of each (clips x crops), K classes, D channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from vidmodels.core.errors import ConfigError
+from vidmodels.core.recipe import ClipSection, RunSection
+from vidmodels.data.reader import ViewReader
+
+if TYPE_CHECKING:
+    from torch import nn
+
+What = Literal["scores", "features"]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What to compute: the weights file, softmax scores [K] or the views' embeddings [M, D], views per forward pass."""
+
+    weights: str
+    what: What = "scores"
+    batch_size: int = 16
+
+    def open(self, threads: int | None = None) -> Scorer:
+        """The model in this process, on a GPU where there is one."""
+        return Scorer(self, threads)
+
+
+class Scorer:
+    """A model that answers columns of decoded views with rows of numbers; also the body of a Ray actor."""
+
+    def __init__(self, scoring: Scoring, threads: int | None = None) -> None:
+        import torch
+
+        from vidmodels import zoo
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.scoring = scoring
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model, self.metadata = zoo.load_model(scoring.weights)
+        self.model: nn.Module = model.to(self.device).eval()
+
+    def __call__(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for what could not be decoded), id, label, error."""
+        values = [
+            np.zeros(self._empty(columns["clips"].shape[1]), np.float32) if error else self._answer(views)
+            for views, error in zip(columns["clips"], columns["error"])
+        ]
+        return {
+            "values": np.stack(values),
+            "id": list(columns["id"]),
+            "label": np.asarray(columns["label"]),
+            "error": list(columns["error"]),
+        }
+
+    def _answer(self, views: np.ndarray) -> np.ndarray:
+        import torch
+
+        from vidmodels.data.transforms import normalise
+
+        parts = []
+        for part in torch.from_numpy(np.array(views)).to(self.device).split(self.scoring.batch_size):
+            pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), self.model.input)
+            with torch.inference_mode():
+                parts.append(self.model(pixels).softmax(-1) if self.scoring.what == "scores" else self.model.features(pixels))
+        answer = torch.cat(parts)
+        return (answer.mean(0) if self.scoring.what == "scores" else answer).float().cpu().numpy()
+
+    def _empty(self, views: int) -> tuple[int, ...]:
+        if self.scoring.what == "scores":
+            return (self.model.num_classes,)
+        return (views, self.model.norm.weight.numel())
+
+
+def score_videos(scoring: Scoring, reader: ViewReader, indices: Sequence[int], run: RunSection) -> Iterator[dict[str, Any]]:
+    """Rows {values, id, label, error} of the videos, one at a time, each exactly once for any number of workers.
+
+    With `run.backend` ray, `run.decoders` actors decode and `run.num_workers` actors compute; else this process does both.
+    """
+    if run.backend == "local":
+        scorer = scoring.open()
+        for index in indices:
+            yield from _rows(scorer(reader.read_batch([index])))
+        return
+    from pipelines.common.cluster import ensure_ray
+
+    ensure_ray(run)
+    from pipelines.common.ray_ledger import start_ledger
+    from pipelines.common.ray_map import score_on_cluster
+
+    for columns in score_on_cluster(scoring, reader, indices, run, start_ledger()):
+        yield from _rows(columns)
+
+
+def clip_of(metadata: dict[str, Any], given: ClipSection) -> ClipSection:
+    """How clips are taken: as in the model's training, with what the user gave beside its defaults."""
+    default = ClipSection().model_dump()
+    changed = {key: value for key, value in given.model_dump().items() if value != default[key]}
+    return ClipSection(**{**metadata.get("clip", {}), **changed})
+
+
+def check_task(metadata: dict[str, Any], weights: str) -> tuple[str, ...]:
+    """The class names of a classifier. Raises ConfigError for another kind of model."""
+    classes = metadata.get("classes")
+    if not classes:
+        raise ConfigError(
+            f"{weights} is a {metadata.get('task', 'model')} without classes: train a classifier from it with "
+            "pipelines/train_classifier.py --train.init"
+        )
+    return tuple(classes)
+
+
+def _rows(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for value, key, label, error in zip(columns["values"], columns["id"], columns["label"], columns["error"]):
+        yield {"values": np.array(value), "id": str(key), "label": int(label), "error": str(error)}

@@ -1,0 +1,149 @@
+"""`vidmodels predict`, `features` and `convert` on small videos and a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tests.cli.conftest import frames
+from vidmodels import zoo
+from vidmodels.data.decode import VideoReader
+
+JUMP = float(np.exp(2) / (1 + np.exp(2) + np.exp(1)))
+
+
+def test_classes_come_from_the_weights(run, video, weights):
+    ran = run("predict", "mae_st_vit_tiny", video, "--weights", weights, "--top", "2")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [str(video), f"  {JUMP:.4f}  jump", "  0.2447  sit"]
+    assert "58 loaded" in ran.err
+    assert run("predict", weights, video, "--top", "2").out == ran.out  # the file says which model it is
+
+
+def test_json_holds_windows_and_errors(run, video, weights, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"not a video")
+    ran = run("predict", weights, video, bad, tmp_path / "none.mp4", "--json", tmp_path / "r.json", "--clips", 3, "--crops", 3)
+    assert ran.code == 1
+    assert f"there is no video at {tmp_path / 'none.mp4'}" in ran.err
+    assert "2 of 3 videos could not be read" in ran.err
+    good, *others = json.loads((tmp_path / "r.json").read_text())
+    assert [(w["start"], w["end"]) for w in good["windows"]] == [(0.0, 2.0), (1.5, 3.5), (3.0, 5.0)]
+    assert good["scores"] == pytest.approx([0.09, 0.6652, 0.2447], abs=1e-3)
+    assert good["top"][0] == {"name": "jump", "score": pytest.approx(JUMP, abs=1e-5)}
+    assert [other["video"] for other in others] == [str(bad), str(tmp_path / "none.mp4")]
+    assert "is text" in others[0]["error"]
+
+
+def test_json_on_standard_output_is_nothing_else(run, video, weights):
+    assert json.loads(run("predict", weights, video, "--json", "-").out)[0]["classes"] == ["run", "jump", "sit"]
+
+
+def test_annotated_video_keeps_frames_and_times(run, video, weights, tmp_path):
+    ran = run("predict", weights, video, "--out", tmp_path / "out", "--json", tmp_path / "r.json")
+    assert ran.code == 0
+    windows = json.loads((tmp_path / "r.json").read_text())[0]["windows"]
+    assert [(w["start"], w["end"]) for w in windows] == [(0.0, 2.0), (2.0, 4.0), (3.0, 5.0)]
+    with VideoReader(str(tmp_path / "out" / "clip.mp4")) as reader:
+        seen = list(reader)
+    assert [time for time, _ in seen] == pytest.approx([n / 8 for n in range(40)], abs=1e-3)
+    assert seen[0][1].shape[1] == 48 * 6
+    assert seen[0][1].shape[0] > 32 * 6
+
+
+def test_initial_weights_are_said(run, video):
+    ran = run("predict", "mae_st_vit_tiny", video)
+    assert ran.code == 0
+    assert "has initial weights" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        (["predict", "mae_st_vit_tinyy", "{video}"], "did you mean 'mae_st_vit_tiny'", 2),
+        (["predict", "mae_st_vit_tiny", "{video}", "--weights", "none.pth"], "no weights file at none.pth", 1),
+        (["predict", "{weights}", "{video}", "--labels", "none.txt"], "there is no labels file at none.txt", 1),
+        (["predict", "{weights}", "{video}", "--labels", "{video}"], "cannot read the labels", 1),
+        (["predict", "{weights}", "{tmp}"], "is a folder", 1),
+        (["predict", "mae_st_vit_tiny_pretrain", "{video}"], "names no classes", 2),
+        (["predict", "{weights}", "{video}", "--clips", "0"], "0 is less than 1", 2),
+        (["predict", "{weights}", "{video}", "--device", "gpu9"], "there is no device 'gpu9'", 2),
+        (["predict", "{weights}"], "required: video", 2),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(run, video, weights, tmp_path, words, message, code):
+    ran = run(*(word.format(video=video, weights=weights, tmp=tmp_path) for word in words))
+    assert ran.code == code
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_labels_in_all_forms(run, video, weights, tmp_path):
+    labels = tmp_path / "labels"
+    for text in ("x\ny\nz\n", '["x", "y", "z"]', '{"2": "z", "0": "x", "1": "y"}', '{"x": 0, "z": 2, "y": 1}'):
+        labels.write_text(text)
+        assert "  y\n" in run("predict", weights, video, "--labels", labels, "--top", "1").out
+    labels.write_text("x\ny\n")
+    ran = run("predict", weights, video, "--labels", labels)
+    assert ran.code == 2
+    assert "2 class names were given for the 3 classes" in ran.err
+    labels.write_text('{"0": "x", "7": "y"}')
+    assert "without gaps" in run("predict", weights, video, "--labels", labels).err
+
+
+def test_a_head_of_other_size_is_refused(run, video, weights, tmp_path):
+    foreign = tmp_path / "foreign.pth"
+    model, _ = zoo.load_model(weights)
+    torch.save({"model": model.state_dict()}, foreign)
+    ran = run("predict", "mae_st_vit_tiny", video, "--weights", foreign)
+    assert ran.code == 1
+    assert "holds no head.weight that fits the model (shape (3, 96) in the file, (10, 96) in the model)" in ran.err
+    assert run("predict", "mae_st_vit_tiny", video, "--weights", foreign, "--num-classes", 3).code == 0
+
+    out = tmp_path / "out.safetensors"
+    assert run("convert", foreign, out, "--model", "mae_st_vit_tiny").code == 1
+    assert not out.exists()
+    labels = tmp_path / "labels.txt"
+    labels.write_text("p\nq\nr\n")
+    assert run("convert", foreign, out, "--model", "mae_st_vit_tiny", "--labels", labels).code == 0
+    assert zoo.read_metadata(out)["classes"] == ["p", "q", "r"]
+    assert "  q\n" in run("predict", out, video, "--top", "1").out
+    assert run("convert", out, out, "--model", "mae_st_vit_tiny").code == 2
+    assert run("convert", foreign, tmp_path / "out.pth", "--model", "mae_st_vit_tiny").code == 2
+
+
+def test_features_as_parquet(run, video, weights, tmp_path):
+    long = tmp_path / "long.mp4"
+    from vidmodels.data.synthetic.encode import encode_mp4
+
+    long.write_bytes(encode_mp4(frames(64, seed=1), 8))
+    out = tmp_path / "f.parquet"
+    ran = run("features", "mae_st_vit_tiny", video, tmp_path / "none.mp4", long, "--weights", weights, "--out", out)
+    assert ran.code == 1
+    table = pq.read_table(out)
+    assert table.column_names == ["id", "start", "end", "vector"]
+    assert table["id"].to_pylist() == [str(video)] * 3 + [str(long)] * 4
+    assert table["start"].to_pylist() == [0, 2, 3, 0, 2, 4, 6]
+    assert table["end"].to_pylist() == [2, 4, 5, 2, 4, 6, 8]
+    vectors = np.array(table["vector"].to_pylist())
+    assert vectors.shape == (7, 96)
+    assert np.abs(vectors[0] - vectors[3]).max() > 1e-3
+    assert table.schema.metadata[b"vidmodels.model"] == b"mae_st_vit_tiny"
+
+
+def test_features_of_a_pretrained_encoder(run, video, tmp_path):
+    model = zoo.create_model("mae_st_vit_tiny_pretrain")
+    path = zoo.save_weights(model, tmp_path / "pre.safetensors")
+    out: Path = tmp_path / "f.parquet"
+    for name in ("mae_st_vit_tiny_pretrain", "mae_st_vit_tiny"):
+        assert run("features", name, video, "--weights", path, "--clips", 2, "--out", out).code == 0
+        assert pq.read_table(out).num_rows == 2
+    out.unlink()
+    assert run("features", "mae_st_vit_tiny", tmp_path / "none.mp4", "--out", out).code == 1
+    assert not out.exists()
+    assert list(tmp_path.glob(".*")) == []

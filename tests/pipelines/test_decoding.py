@@ -1,0 +1,98 @@
+"""Decoding on a cluster: the order, bad files, files that kill their decoder, and bytes in the object store."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tests.pipelines.ray_parts import TinyReader
+from vidmodels.core.errors import ConfigError
+from vidmodels.core.recipe import RunSection
+from vidmodels.data.loader import micro_batches as planned
+
+pytestmark = pytest.mark.ray
+
+
+def decoded(reader, start: int, stop: int, micro: int, world: int, decoders: int = 2, ledger=None):
+    """The columns that each of `world` consumers receives."""
+    from pipelines.common.decoding import decoded_dataset, micro_batch_columns, split
+    from pipelines.common.ray_ledger import start_ledger
+
+    run = RunSection(decoders=decoders)
+    parts = split(decoded_dataset(reader, start, stop, micro, world, run, ledger or start_ledger()), world)
+    received: list[list] = [[] for _ in parts]
+    threads = [
+        threading.Thread(target=lambda r=r: received[r].extend(micro_batch_columns(parts[r])), daemon=True)
+        for r in range(world)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive(), "a consumer waits for ever"
+    return received
+
+
+def test_two_workers_receive_their_numbers_in_order_and_a_file_that_kills_its_decoder_is_named(ray_cluster):
+    from pipelines.common.ray_ledger import start_ledger
+
+    ledger = start_ledger()
+    reader = TinyReader(broken=frozenset({"v20"}), deadly=frozenset({"v31", "v45"}), seconds=0.002)
+    received = decoded(reader, 8, 8 + 4 * 2 * 11 + 5, 4, 2, ledger=ledger)
+    for rank, batches in enumerate(received):
+        expected = list(planned(8, 8 + 4 * 2 * 11 + 5, 4, rank, 2))
+        assert [b["number"].tolist() for b in batches] == expected
+        for batch in batches:
+            assert batch["clips"].dtype == np.uint8
+            assert batch["clips"].shape == (4, *reader.shape)
+            assert not batch["clips"].flags.owndata, "the pixels were copied out of the object store"
+    errors = {i: e for batches in received for b in batches for i, e in zip(b["id"], b["error"]) if e}
+    assert errors == {key: f"{key} is broken" for key in ("v20", "v31", "v45")}
+    summary = ray_cluster.get(ledger.summary.remote())
+    assert summary["crashes"] == 2, "each of the two files kills one decoder, once"
+    assert {"v31", "v45"} <= set(summary["suspects"])
+    assert len(summary["suspects"]) <= 8, "no more than their two micro-batches"
+
+
+def test_one_worker_receives_all_numbers_as_batches(ray_cluster):
+    from vidmodels.data.collate import to_batch
+
+    (batches,) = decoded(TinyReader(), 3, 3 + 5 * 2, 5, 1, decoders=1)
+    assert [b["number"].tolist() for b in batches] == [[3, 4, 5, 6, 7], [8, 9, 10, 11, 12]]
+    first = to_batch(batches[0])
+    assert first.numbers.tolist() == [3, 4, 5, 6, 7]
+    assert first.ids == ["v3", "v4", "v5", "v6", "v7"]
+    assert first.labels.tolist() == [0, 1, 2, 0, 1]
+
+
+def test_bytes_in_the_object_store_stay_bounded_with_a_slow_consumer(ray_cluster):
+    from pipelines.common.decoding import decoded_dataset, micro_batch_columns
+    from pipelines.common.ray_ledger import start_ledger
+
+    reader = TinyReader(shape=(1, 16, 112, 112, 3))
+    clip = 16 * 112 * 112 * 3
+    dataset = decoded_dataset(reader, 0, 8 * 120, 8, 1, RunSection(decoders=2), start_ledger())
+    sizes, used = [], []
+    total = ray_cluster.cluster_resources()["object_store_memory"]
+    for count, batch in enumerate(micro_batch_columns(dataset)):
+        sizes.append(batch["clips"].nbytes)
+        time.sleep(0.1)
+        used.append(total - ray_cluster.available_resources().get("object_store_memory", 0.0))
+        if count == 60:
+            break
+    assert set(sizes) == {8 * clip}
+    assert max(used) < 0.4 * total
+    # 61 of 120 micro-batches were taken: an unbounded producer would be at the end
+    assert max(used) < 8 * clip * 40
+
+
+def test_labels_of_nodes():
+    from pipelines.common.decoding import label_selector
+
+    assert label_selector(()) is None
+    assert label_selector(("pool=cpu-decode", "zone=a")) == {"pool": "cpu-decode", "zone": "a"}
+    with pytest.raises(ConfigError, match="'pool' is not key=value"):
+        label_selector(("pool",))
