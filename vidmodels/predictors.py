@@ -46,15 +46,16 @@ def make_predictor(
             raise ConfigError(f"{model} is a weights file already: give it without other weights")
         model, weights = "", model
     path = None if weights is None else _local(weights)
+    built: Any = model
     if isinstance(model, str):
         known = {} if path is None else _metadata(path)
         row = zoo.entry(model or _name_in(known, str(weights)))
-        model = zoo.create_model(row.name, **{**settings_of(row, known, classes), **settings})
+        built = zoo.create_model(row.name, **{**settings_of(row, known, classes), **settings})
     report = None
     if path is not None:
-        report = load_checked(model, path, allow)
+        report = load_checked(built, path, allow)
     names = classes or (report.metadata.get("classes") if report is not None else None) or None
-    return _assembled(model, names, weights, device, precision, batch_size, report)
+    return _assembled(built, names, weights, device, precision, batch_size, report)
 
 
 def names_weights(model: str) -> bool:
@@ -126,8 +127,6 @@ def _assembled(
     if precision != "float32":
         precision = resolve_precision(place, "auto" if precision == "fast" else precision, model)
     said = None if weights is None else str(weights)
-    predictor = Predictor(
-        model, classes=classes, weights=said, device=str(place), precision=precision, batch_size=batch_size
-    )
+    predictor = Predictor(model, classes=classes, weights=said, device=str(place), precision=precision, batch_size=batch_size)
     predictor.report = report
     return predictor

@@ -52,11 +52,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in entries() if fnmatchcase(name, wanted)]
 
 
-def create_model(name: str, **overrides: Any) -> nn.Module:
+def create_model(name: str, **overrides: Any) -> Any:
     """Build a model with initial weights; `overrides` replace values of its configuration (num_classes, num_frames ...).
 
-    The model has `entry`, its row of the card, and `input`, what it takes. Raises ConfigError for unknown names and
-    values that cannot be.
+    An `nn.Module` with `entry`, its row of the card, `input`, what it takes, and `settings`. Raises ConfigError for
+    unknown names and values that cannot be.
     """
     row = entry(name)
     settings = {**row.config, **overrides}
@@ -112,7 +112,7 @@ def resolve_weights(weights: str) -> Path:
     raise WeightsError(f"weights {weights!r}: no way to read {scheme}:/ is installed, give a local path")
 
 
-def save_weights(model: nn.Module, path: str | Path, metadata: dict[str, Any] | None = None) -> Path:
+def save_weights(model: Any, path: str | Path, metadata: dict[str, Any] | None = None) -> Path:
     """Write a model as safetensors with its name and settings (and `metadata`, class names for instance), whole or not
     at all; `load_weights` and `from_file` read it."""
     from vidmodels.weights.files import write_safetensors
@@ -121,7 +121,7 @@ def save_weights(model: nn.Module, path: str | Path, metadata: dict[str, Any] | 
     return write_safetensors(model.state_dict(), Path(path), json.loads(json.dumps(about)))
 
 
-def load_model(weights: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(weights: str | Path) -> tuple[Any, dict[str, Any]]:
     """The model that a file of `save_weights` holds, and its metadata (name, settings, classes ...).
 
     weights: a file, a checkpoint's or a run's folder, or models:/NAME@ALIAS. Raises WeightsError for a file that does
@@ -133,7 +133,8 @@ def load_model(weights: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
     if "name" not in metadata:
         raise WeightsError(
-            f"{path} does not say which model it is: bring it in with `vidmodels convert {path.name} OUT.safetensors --model NAME`"
+            f"{path} does not say which model it is: name it once with "
+            f"`vidmodels convert {path.name} OUT.safetensors --model NAME`"
         )
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in metadata.get("settings", {}).items()}
     model = create_model(metadata["name"], **settings)

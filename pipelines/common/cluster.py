@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vidmodels.core.errors import RunError
 from vidmodels.core.recipe import RunSection
@@ -39,7 +40,7 @@ def ensure_ray(run: RunSection) -> None:
     import ray
 
     if not ray.is_initialized():
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         with _own_sigterm_handler():
             if os.environ.get("RAY_ADDRESS"):
                 _attach(quiet)

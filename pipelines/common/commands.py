@@ -28,24 +28,16 @@ def register(argv: Sequence[str]) -> int:
 
     Raises WeightsError for weights that do not load into the model, RunError where the registry does not take them.
     """
-    parser = argparse.ArgumentParser(
-        prog="vidmodels register", description="Bring a weights file to the model registry."
-    )
+    parser = argparse.ArgumentParser(prog="vidmodels register", description="Bring a weights file to the model registry.")
     parser.add_argument("weights", help="weights file in any format that the model reads")
     parser.add_argument("--model", required=True, metavar="NAME", help="the zoo's name of the model")
     parser.add_argument(
         "--alias", default="latest", help="alias that the new version gets (default: latest, the newest version)"
     )
-    parser.add_argument(
-        "--as", dest="registered_as", metavar="NAME", help="name in the registry (default: the model's)"
-    )
+    parser.add_argument("--as", dest="registered_as", metavar="NAME", help="name in the registry (default: the model's)")
     parser.add_argument("--num-classes", type=int, help="classes of the head, where it is not the published one")
-    parser.add_argument(
-        "--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)"
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=600.0, metavar="SECONDS", help="how long to wait (default: 600)"
-    )
+    parser.add_argument("--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="how long to wait (default: 600)")
     options = parser.parse_args(list(argv))
 
     weights = Path(options.weights)
@@ -69,9 +61,7 @@ def register(argv: Sequence[str]) -> int:
             spool.close()
             pending = writer.close(options.timeout)
     if pending:
-        raise RunError(
-            f"the registry {store} did not take {name} yet: send it later with `vidmodels runs sync {folder}`"
-        )
+        raise RunError(f"the registry {store} did not take {name} yet: send it later with `vidmodels runs sync {folder}`")
     state = RunState.load(folder)
     if state.rejected:
         raise RunError(f"the registry {store} refuses {name}: {state.rejected[-1]}")
@@ -101,28 +91,20 @@ def convert(weights: Path, model_name: str, folder: Path, num_classes: int | Non
 
 def runs(argv: Sequence[str]) -> int:
     """`vidmodels runs [list | show RUN_OR_VERSION | sync FOLDER]`."""
-    parser = argparse.ArgumentParser(
-        prog="vidmodels runs", description="Runs, what they made, and what they made it from."
-    )
+    parser = argparse.ArgumentParser(prog="vidmodels runs", description="Runs, what they made, and what they made it from.")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)"
-    )
+    common.add_argument("--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)")
     common.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action")
     listing = actions.add_parser("list", parents=[common], help="the runs, newest first (default)")
     listing.add_argument("--limit", type=int, default=30, help="at most this many (default: 30)")
-    show = actions.add_parser(
-        "show", parents=[common], help="one run, or a registered version back to its data and code"
-    )
+    show = actions.add_parser("show", parents=[common], help="one run, or a registered version back to its data and code")
     show.add_argument("what", help="a run's name or id, or models:/NAME@ALIAS, or models:/NAME/VERSION")
     lineage = actions.add_parser("lineage", parents=[common], help="the same as show, for a registered version")
     lineage.add_argument("what", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     syncing = actions.add_parser("sync", help="send to MLflow what an ended run could not")
     syncing.add_argument("folder", type=Path, help="the run's folder")
-    syncing.add_argument(
-        "--timeout", type=float, default=600.0, metavar="SECONDS", help="how long at most (default: 600)"
-    )
+    syncing.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="how long at most (default: 600)")
     words = list(argv)
     if not words or words[0] not in {*actions.choices, "-h", "--help"}:
         words = ["list", *words]
@@ -234,9 +216,7 @@ def _show(store: str, what: str, as_json: bool) -> int:
         facts = [lineage_of(client, entry.name, str(entry.version)) for entry in entries]
         if not facts:
             row = next(row for row in run_rows(client, 50000) if row["id"] == run_id)
-            print(
-                json.dumps(row, indent=2) if as_json else "\n".join(f"{key:<11}{value}" for key, value in row.items())
-            )
+            print(json.dumps(row, indent=2) if as_json else "\n".join(f"{key:<11}{value}" for key, value in row.items()))
             return 0
     if as_json:
         print(json.dumps([fact.to_dict() for fact in facts], indent=2))

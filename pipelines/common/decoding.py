@@ -183,7 +183,8 @@ def _references(first: int, last: int, ledger: ActorHandle, execution: str) -> I
     for block in range(first, last):
         while block >= limit:
             try:
-                limit = ray.get(ledger.decoded.remote(execution)) + AHEAD
+                decoded: Any = ray.get(ledger.decoded.remote(execution))
+                limit = decoded + AHEAD
             except ray.exceptions.RayActorError:
                 limit = last  # without a ledger there is no pace to keep
             if block >= limit:

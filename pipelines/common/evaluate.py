@@ -49,7 +49,8 @@ def evaluate(settings: EvaluateSettings) -> int:
     folder = Path(settings.out or f"{storage}/evaluations/{_name(settings.model)}-{manifest.digest[:12]}")
     folder.mkdir(parents=True, exist_ok=True)
     save_per_class(result.per_class, folder / "per_class.csv")
-    save_confusion_matrix(result.confusion, classes, folder / "confusion_matrix.png", f"{metadata['name']} on {manifest.digest[:12]}")
+    title = f"{metadata['name']} on {manifest.digest[:12]}"
+    save_confusion_matrix(result.confusion, classes, folder / "confusion_matrix.png", title)
     answer = {"model": settings.model, "data_digest": manifest.digest, "views": f"{views.num_clips} x {views.num_crops}",
               **result.metrics, "errors": result.errors}  # fmt: skip
     (folder / "evaluation.json").write_text(json.dumps(answer, indent=2) + "\n")

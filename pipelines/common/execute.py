@@ -142,15 +142,14 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
 def _job(invocation: Invocation, storage: str) -> TrainJob:
     recipe = invocation.recipe.replace(data=absolute_data(invocation.recipe.data))
     sources = load_sources(recipe.data, storage)
-    init = init_path(recipe.train.init, invocation.run.tracking_uri)
+    start = recipe.train.init
+    init = None if start is None else init_path(start, invocation.run.tracking_uri)
     about = {"recipe_hash": recipe_hash(recipe), "data_digest": sources.digest, "code_version": code_version()}
     return TrainJob(invocation.program, recipe, invocation.run, sources, "", init, about)
 
 
-def init_path(init: str | None, tracking_uri: str | None) -> str | None:
-    """The local path of the weights to start from, so that a name that moves (an alias) is looked up once."""
-    if init is None:
-        return None
+def init_path(init: str, tracking_uri: str | None) -> str:
+    """The local path of weights, so that a name that moves (an alias) is looked up once. Raises VidmodelsError."""
     if init.startswith("models:"):
         from pipelines.common.resolvers import registered_model
 

@@ -30,7 +30,7 @@ class TrainJob:
     """
 
     program: str
-    recipe: Recipe
+    recipe: MaskedRecipe | ClassifyRecipe
     run: RunSection
     sources: Sources
     checkpoints: str
@@ -47,7 +47,7 @@ class TrainJob:
         """The reader of training samples by global number."""
         return self.sources.reader(self.recipe.data, self.recipe.train.seed)
 
-    def make_model(self) -> nn.Module:
+    def make_model(self) -> Any:
         """The model with its initial weights, loaded from `init` where that is given, and frozen as asked."""
         from vidmodels import zoo
         from vidmodels.training.optim import freeze
@@ -91,18 +91,15 @@ class TrainJob:
         evaluation = self.recipe.evaluation
         return ViewReader(self.sources.val, self.recipe.data.clip, evaluation.num_clips, evaluation.num_crops)
 
-    def evaluate(self, model: nn.Module, world: World) -> Evaluation:
+    def evaluate(self, model: Any, world: World) -> Evaluation:
         """Evaluate a classifier on the validation videos, shared out over the workers; equal on all of them."""
         from vidmodels.training.distributed import gather_objects
         from vidmodels.training.evaluation import chunks, join_scores, score_views, summarise
 
-        assert isinstance(self.recipe, ClassifyRecipe) and self.sources.val is not None
+        assert isinstance(self.recipe, ClassifyRecipe)
         reader, size = self.view_reader(), self.recipe.evaluation.batch_size
-        mine = range(world.rank, len(self.sources.val), world.size)
-        parts = [
-            score_views(model, reader.read_batch(part), model.input, size, world.device)
-            for part in chunks(mine, size)
-        ]
+        mine = range(world.rank, len(reader.manifest), world.size)
+        parts = [score_views(model, reader.read_batch(part), model.input, size, world.device) for part in chunks(mine, size)]
         everyone = gather_objects(join_scores(parts), world)
         return summarise(join_scores(everyone), class_names(self.sources))
 
@@ -151,7 +148,7 @@ def model_settings(recipe: Recipe, sources: Sources) -> tuple[str, dict[str, Any
     return row.name, settings
 
 
-def make_task(recipe: Recipe, sources: Sources, model: nn.Module) -> Task:
+def make_task(recipe: Recipe, sources: Sources, model: Any) -> Task:
     """What is learned."""
     from vidmodels.tasks.classify import Classify
     from vidmodels.tasks.pretrain_masked import PretrainMasked

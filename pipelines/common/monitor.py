@@ -64,7 +64,8 @@ class Mailbox:
 def start_mailbox() -> ActorHandle:
     """The actor, owned by this process and on its node."""
     options = {"num_cpus": 0, "max_pending_calls": PENDING, "label_selector": this_node()}
-    return ray.remote(Mailbox).options(**options).remote()
+    actor: Any = ray.remote(Mailbox).options(**options)
+    return actor.remote()
 
 
 class RemoteListener:
@@ -147,7 +148,7 @@ def known_failure(mailbox: ActorHandle, wait_s: float = 0.0) -> VidmodelsError |
     until = time.monotonic() + wait_s
     while True:
         try:
-            failure: tuple[str, str] | None = ray.get(mailbox.failure.remote(), timeout=30)
+            failure: Any = ray.get(mailbox.failure.remote(), timeout=30)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
             return None
         if failure is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from pipelines.common.job import TrainJob, class_names
 from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from vidmodels.training.evaluation import Evaluation
 
 log = logging.getLogger(__name__)
@@ -35,7 +33,7 @@ def sample_batch(job: TrainJob, folder: Path, videos: int = 8) -> Path | None:
     return save_sample_batch(np.stack([row["clips"] for row in rows]), folder / "sample_batch.png", titles)
 
 
-def reconstructions(job: TrainJob, model: nn.Module, folder: Path) -> list[Path]:
+def reconstructions(job: TrainJob, model: Any, folder: Path) -> list[Path]:
     """`reconstruction.png` and `.mp4`: a clip at four masking ratios, the first good one (of the validation videos)."""
     import torch
 

@@ -72,7 +72,7 @@ def _row(ref: Any, row: dict[str, Any], settings: PredictSettings, classes: tupl
     if settings.what == "features":
         out["features"] = [] if row["error"] else row["values"].astype(np.float32).tolist()
         return out
-    best = [] if row["error"] else np.argsort(-row["values"], kind="stable")[: settings.top]
+    best: Any = [] if row["error"] else np.argsort(-row["values"], kind="stable")[: settings.top]
     out["classes"] = [classes[i] for i in best]
     out["scores"] = [float(row["values"][i]) for i in best]
     return out

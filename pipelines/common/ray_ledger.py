@@ -57,7 +57,8 @@ class DecodingLog:
 def start_ledger(max_crashes: int = 100) -> ActorHandle:
     """The actor, owned by this process: it outlives restarts of the training workers and ends with the driver."""
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "label_selector": this_node()}
-    return ray.remote(DecodingLog).options(**options).remote(max_crashes)
+    actor: Any = ray.remote(DecodingLog).options(**options)
+    return actor.remote(max_crashes)
 
 
 def this_node() -> dict[str, str]:

@@ -119,9 +119,7 @@ def find_version(client: MlflowClient, name: str, version: str | None, alias: st
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise _unanswered(store, error) from error
         found = sorted((int(entry.version) for entry in client.search_model_versions(f"name = '{name}'")), reverse=True)
-        raise ConfigError(
-            f"the model {name!r} has no version {version}; versions: {', '.join(map(str, found[:20]))}"
-        ) from None
+        raise ConfigError(f"the model {name!r} has no version {version}; versions: {', '.join(map(str, found[:20]))}") from None
 
 
 def _files(client: MlflowClient, model_id: str, store: str) -> Path:
@@ -146,9 +144,7 @@ def _files(client: MlflowClient, model_id: str, store: str) -> Path:
         Path(fetched).replace(cache)
     except (MlflowException, OSError) as error:
         if not cache.is_dir():  # else another process was faster
-            raise WeightsError(
-                f"cannot fetch the model {model_id} from {store}: {str(error).splitlines()[0]}"
-            ) from error
+            raise WeightsError(f"cannot fetch the model {model_id} from {store}: {str(error).splitlines()[0]}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return cache
@@ -171,6 +167,4 @@ def _check_answers(store: str) -> None:
 
 def _unanswered(store: str, error: Exception) -> WeightsError:
     reason = getattr(error, "reason", None) or str(error).splitlines()[0]
-    return WeightsError(
-        f"the model registry {store} does not answer ({reason}): check its address in MLFLOW_TRACKING_URI"
-    )
+    return WeightsError(f"the model registry {store} does not answer ({reason}): check its address in MLFLOW_TRACKING_URI")

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import ClipSection, RunSection
 from vidmodels.data.reader import ViewReader
-
-if TYPE_CHECKING:
-    from torch import nn
 
 What = Literal["scores", "features"]
 
@@ -47,10 +44,10 @@ class Scorer:
         self.scoring = scoring
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model, self.metadata = zoo.load_model(scoring.weights)
-        self.model: nn.Module = model.to(self.device).eval()
+        self.model: Any = model.to(self.device).eval()
 
     def __call__(self, columns: dict[str, Any]) -> dict[str, Any]:
-        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for what could not be decoded), id, label, error."""
+        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for undecoded ones), id, label, error."""
         values = [
             np.zeros(self._empty(columns["clips"].shape[1]), np.float32) if error else self._answer(views)
             for views, error in zip(columns["clips"], columns["error"])
@@ -71,7 +68,8 @@ class Scorer:
         for part in torch.from_numpy(np.array(views)).to(self.device).split(self.scoring.batch_size):
             pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), self.model.input)
             with torch.inference_mode():
-                parts.append(self.model(pixels).softmax(-1) if self.scoring.what == "scores" else self.model.features(pixels))
+                scores = self.scoring.what == "scores"
+                parts.append(self.model(pixels).softmax(-1) if scores else self.model.features(pixels))
         answer = torch.cat(parts)
         return (answer.mean(0) if self.scoring.what == "scores" else answer).float().cpu().numpy()
 

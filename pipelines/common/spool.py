@@ -133,9 +133,7 @@ class Spool:
                     os.fsync(self._file)
                     self._synced = time.monotonic()
             except OSError as error:
-                raise RunError(
-                    f"cannot write to {self.folder / SPOOL_FILE}: {error}; make room and start again"
-                ) from error
+                raise RunError(f"cannot write to {self.folder / SPOOL_FILE}: {error}; make room and start again") from error
 
 
 @dataclass(frozen=True)

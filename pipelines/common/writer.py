@@ -52,9 +52,7 @@ class SpoolWriter:
     Raises MissingExtraError without MLflow. An MLflow that does not answer is no error: see `close`.
     """
 
-    def __init__(
-        self, folder: Path, tracking_uri: str, experiment: str, run_name: str, artifacts: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, tracking_uri: str, experiment: str, run_name: str, artifacts: str | None = None) -> None:
         self.folder = Path(folder)
         self._process: subprocess.Popen[str] | None = None
         if importlib.util.find_spec("mlflow") is None:
@@ -88,9 +86,7 @@ class SpoolWriter:
             died = process.poll() not in (None, *EXIT_CODES)
             _stop(process)
             if died and pending_records(self.folder) and time.monotonic() < deadline:
-                log.warning(
-                    "the lineage writer of %s died (exit code %s): starting it again", self.folder, process.returncode
-                )
+                log.warning("the lineage writer of %s died (exit code %s): starting it again", self.folder, process.returncode)
                 time.sleep(POLL_SECONDS)
                 self._start()
         return pending_records(self.folder)

@@ -25,9 +25,7 @@ def changed(**changes) -> ViTConfig:
 @torch.no_grad()
 def test_embedding_is_the_convolution():
     model, x = VideoViT(CONFIG), clips()
-    expected = (
-        functional.conv3d(x, model.patch_embed.weight, model.patch_embed.bias, (2, 8, 8)).flatten(2).transpose(1, 2)
-    )
+    expected = functional.conv3d(x, model.patch_embed.weight, model.patch_embed.bias, (2, 8, 8)).flatten(2).transpose(1, 2)
     torch.testing.assert_close(model.embed(x)[:, 1:], expected + model.pos.tokens((4, 4, 4)), rtol=0, atol=1e-5)
 
 

@@ -63,7 +63,14 @@ def decode_repeat(rounds: int = 5) -> list[Ratio]:
         one_pass(plans[0])
         a, b = [], []
         for plan in plans:  # both sides of a pair decode the same clips
-            x, y = alternate(lambda plan=plan: seconds(lambda: separate(plan)), lambda plan=plan: seconds(lambda: one_pass(plan)), 1)
+
+            def four(plan=plan) -> float:
+                return seconds(lambda: separate(plan))
+
+            def one(plan=plan) -> float:
+                return seconds(lambda: one_pass(plan))
+
+            x, y = alternate(four, one, 1)
             a, b = a + x, b + y
     shown("four separate decodes", a)
     shown("one pass", b)
@@ -93,7 +100,8 @@ def _clips_per_s(batches, warm: int) -> tuple[float, float]:
 
 
 def _ray_batches(reader: TrainReader, total: int):
-    from pipelines.common.decoding import decoded_dataset, micro_batches as read
+    from pipelines.common.decoding import decoded_dataset
+    from pipelines.common.decoding import micro_batches as read
     from pipelines.common.ray_ledger import start_ledger
 
     run = RunSection(decoders=2)

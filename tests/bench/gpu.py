@@ -52,7 +52,8 @@ def gpu() -> list[Ratio]:
             speed = 1000 * batch / ms
             share = 6 * MACS * speed / rate
             peak = torch.cuda.max_memory_allocated() / 2**30
-            print(f"  compile {compiled!s:<5} batch {batch:<3} {speed:7.1f} clips/s  {100 * share:4.1f} % of the rate  {peak:.1f} GiB")
+            figures = f"{speed:7.1f} clips/s  {100 * share:4.1f} % of the rate  {peak:.1f} GiB"
+            print(f"  compile {compiled!s:<5} batch {batch:<3} {figures}")
             best = max(best, (speed, batch))
     return [_dense_ratio(model, best[1] // 4)]
 

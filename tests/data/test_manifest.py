@@ -91,7 +91,7 @@ def test_save_and_load(tmp_path):
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(DataError, match="twice.*b"):
+    with pytest.raises(DataError, match=r"twice.*b"):
         Manifest(pa.table({"id": ["a", "b", "b"], "uri": ["x", "y", "z"]}))
     with pytest.raises(DataError, match="uri"):
         Manifest(pa.table({"id": ["a"]}))

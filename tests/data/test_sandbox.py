@@ -55,7 +55,7 @@ def test_a_child_that_dies_is_an_error_of_its_video():
     with pytest.raises(MediaError):
         run("print('{\"bytes\": 100}'); print('too few')")
     begin = time.monotonic()
-    with pytest.raises(MediaLimitError, match="more than 0.5 s"):
+    with pytest.raises(MediaLimitError, match=r"more than 0\.5 s"):
         run("import time; time.sleep(60)", 0.5)
     assert time.monotonic() - begin < 10
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def number_of(frame: np.ndarray) -> int:
     width = frame.shape[1]
     edges = np.linspace(0, -(-width // BITS) * BITS, BITS + 1)
     row = frame[frame.shape[0] // 2 :].mean((0, 2))
-    columns = [row[int(a) + 1 : max(min(int(b), width) - 1, int(a) + 2)] for a, b in zip(edges, edges[1:])]
+    columns = [row[int(a) + 1 : max(min(int(b), width) - 1, int(a) + 2)] for a, b in itertools.pairwise(edges)]
     return sum(int(column.mean() > 128) << bit for bit, column in enumerate(columns))
 
 

@@ -15,9 +15,7 @@ GRID = (2, 3, 4)
 @pytest.mark.parametrize("class_token", [True, False])
 @torch.no_grad()
 def test_shapes_and_class_token(own, class_token):
-    decoder = MaskedDecoder(
-        DecoderConfig(16, 1, 4, own_class_token=own, separable=own), 8, GRID, 12, class_token
-    ).eval()
+    decoder = MaskedDecoder(DecoderConfig(16, 1, 4, own_class_token=own, separable=own), 8, GRID, 12, class_token).eval()
     masking = from_noise(torch.rand(2, 24), 5)
     latent = torch.randn(2, 5 + class_token, 8)
     answer = decoder(latent, masking.restore, GRID)

@@ -67,7 +67,9 @@ def test_predict_means_over_clips_and_crops(video):
     assert whole.scores.sum() == pytest.approx(1)
     # of three crops along the width, the last is light in the dark half too
     centre, crops = predictor.predict(video, 2).windows[0], predictor.predict(video, 2, 3).windows[0]
-    assert crops.scores[1] == pytest.approx((2 * centre.scores[1] + predictor.predict(video, 2).windows[1].scores[1]) / 3, abs=0.01)
+    assert crops.scores[1] == pytest.approx(
+        (2 * centre.scores[1] + predictor.predict(video, 2).windows[1].scores[1]) / 3, abs=0.01
+    )
 
 
 def test_features_have_times(video):

@@ -43,9 +43,7 @@ def test_normalised_patches_have_unit_unbiased_variance():
     assert torch.equal(normalise_patches(torch.full((1, 1, 9), 7.0))[0], torch.zeros(1, 1, 9))
 
 
-@pytest.mark.parametrize(
-    ("shape", "word"), [((15, 32, 32), "frames"), ((16, 33, 32), "rows"), ((16, 32, 8), "columns")]
-)
+@pytest.mark.parametrize(("shape", "word"), [((15, 32, 32), "frames"), ((16, 33, 32), "rows"), ((16, 32, 8), "columns")])
 def test_clips_that_patches_do_not_divide_are_refused(shape, word):
     with pytest.raises(ConfigError, match=f"choose a number of {word} that is a multiple of"):
         patch_grid(shape, (2, 16, 16))

@@ -64,12 +64,8 @@ def test_list_as_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [(row["name"], row["step"], row["loss"]) for row in rows] == [("finetune-2", "100", 1.25)]
 
 
-@pytest.mark.parametrize(
-    "words", [["show", "finetune-2"], ["show", "models:/tiny@best"], ["lineage", "models:/tiny/1"]]
-)
-def test_show_leads_back_to_data_recipe_and_code(
-    home: Path, words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("words", [["show", "finetune-2"], ["show", "models:/tiny@best"], ["lineage", "models:/tiny/1"]])
+def test_show_leads_back_to_data_recipe_and_code(home: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.runs(words) == 0
     text = capsys.readouterr().out
     for fact in (
@@ -90,9 +86,7 @@ def test_show_of_a_run_without_a_model(home: Path, capsys: pytest.CaptureFixture
         commands.runs(["show", "pretrain-9"])
 
 
-def test_sync_sends_what_was_pending(
-    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sync_sends_what_was_pending(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = home / "late" / "lineage"
     monkeypatch.setattr("pipelines.common.commands.sync", lambda *_: 2)
     with pytest.raises(RunError, match="2 of 2 records are still pending: http://127"):

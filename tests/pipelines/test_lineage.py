@@ -42,9 +42,7 @@ def history(folder: Path, key: str) -> list[tuple[int, float]]:
     return sorted((metric.step, metric.value) for metric in found)
 
 
-def spool_model(
-    spool: Spool, folder: Path, content: bytes = b"weights", alias: str | None = "best", step: int = 10
-) -> None:
+def spool_model(spool: Spool, folder: Path, content: bytes = b"weights", alias: str | None = "best", step: int = 10) -> None:
     path = folder.parent / "model.safetensors"
     path.unlink(missing_ok=True)
     path.write_bytes(content)
@@ -75,18 +73,14 @@ def test_a_version_leads_back_to_data_recipe_and_code(folder: Path) -> None:
     assert found.aliases == ("best",)
     assert found.run_id == RunState.load(folder).run_id
     assert (found.run_name, found.run_status, found.experiment) == ("first-run", "FINISHED", "experiment")
-    assert found.datasets == (
-        {"name": "synthetic", "digest": DIGEST[:36], "context": "train", "source": manifest.as_uri()},
-    )
+    assert found.datasets == ({"name": "synthetic", "digest": DIGEST[:36], "context": "train", "source": manifest.as_uri()},)
     assert found.params["num_workers"] == "1"
     run = client.get_run(found.run_id)
     assert [output.model_id for output in run.outputs.model_outputs] == [found.model_id]
     assert run.data.tags["program"] == "pretrain_mae"
     assert run.data.tags["last_step"] == "10"
     assert run.data.metrics == {"loss": 0.5, "model/top1": 0.75}
-    assert [file.path for file in client.list_artifacts(found.run_id, "datasets/train")] == [
-        "datasets/train/manifest.parquet"
-    ]
+    assert [file.path for file in client.list_artifacts(found.run_id, "datasets/train")] == ["datasets/train/manifest.parquet"]
     assert list((folder / "held").iterdir()) == []  # what was held for sending is gone
 
 

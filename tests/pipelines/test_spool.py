@@ -127,9 +127,7 @@ def test_the_driver_loads_neither_mlflow_nor_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_default_storage_follows_home_folder_and_submitted_jobs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_storage_follows_home_folder_and_submitted_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("VIDMODELS_HOME", "MLFLOW_TRACKING_URI", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -36,9 +36,4 @@ def python_files(*folders: str) -> list[str]:
 
 def _ours(path: Path) -> bool:
     hidden = [part for part in path.parts[:-1] if part.startswith(".") and part != ".ci"]
-    return (
-        not hidden
-        and path.parts[0] not in NOT_OURS
-        and "__pycache__" not in path.parts
-        and ".egg-info" not in path.parts[0]
-    )
+    return not hidden and path.parts[0] not in NOT_OURS and "__pycache__" not in path.parts and ".egg-info" not in path.parts[0]

@@ -165,9 +165,7 @@ _INDEX = re.compile(
     + r"-url|--find"
     + r"-links"
 )
-_HOME = re.compile(
-    r"(?<![\w.~}])(?:/ho" + r"me/[\w.-]+|/Us" + r"ers/[\w.-]+|/ro" + r"ot)(?=[/\s\"'`:,)]|$)", re.MULTILINE
-)
+_HOME = re.compile(r"(?<![\w.~}])(?:/ho" + r"me/[\w.-]+|/Us" + r"ers/[\w.-]+|/ro" + r"ot)(?=[/\s\"'`:,)]|$)", re.MULTILINE)
 
 
 def names_no_machine(path: str, text: str) -> Iterator[str]:

@@ -87,17 +87,13 @@ def test_modules_of_the_pages_exist():
             assert (ROOT / module.replace(".", "/") / "__main__.py").is_file(), f"{page}: {module}"
 
 
-@pytest.mark.parametrize(
-    ("program", "kind"), [("pretrain_mae", "MaskedRecipe"), ("train_classifier", "ClassifyRecipe")]
-)
+@pytest.mark.parametrize(("program", "kind"), [("pretrain_mae", "MaskedRecipe"), ("train_classifier", "ClassifyRecipe")])
 def test_keys_of_the_readme_exist(program, kind):
     from vidmodels.core import recipe
 
     keys = {*recipe.flatten(getattr(recipe, kind)().model_dump(mode="json"))}
     keys |= {f"run.{key}" for key in recipe.RunSection.model_fields}
-    called = [
-        line.partition(f"pipelines/{program}.py")[2] for line in commands(README) if f"pipelines/{program}.py" in line
-    ]
+    called = [line.partition(f"pipelines/{program}.py")[2] for line in commands(README) if f"pipelines/{program}.py" in line]
     assert called
     used = {key.replace("-", "_") for line in called for key in option_keys(line)}
     assert used

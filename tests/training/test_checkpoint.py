@@ -171,9 +171,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path):
 
 
 def test_manifest_bytes_at_random_give_a_value_error_or_a_manifest():
-    good = (
-        b'{"format": 1, "step": 5, "files": {"a": {"bytes": 3, "sha256": "' + b"0" * 64 + b'"}}, "metrics": {"l": 1.5}}'
-    )
+    good = b'{"format": 1, "step": 5, "files": {"a": {"bytes": 3, "sha256": "' + b"0" * 64 + b'"}}, "metrics": {"l": 1.5}}'
     rng = random.Random(0)
     parsed = 0
     for _ in range(3000):

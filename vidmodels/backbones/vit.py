@@ -56,6 +56,7 @@ class VideoViT(nn.Module):
         )
         self.apply(init_transformer)
         nn.init.xavier_uniform_(self.patch_embed.weight.view(config.dim, -1))
+        assert self.patch_embed.bias is not None
         nn.init.zeros_(self.patch_embed.bias)
         if self.cls_token is not None:
             nn.init.trunc_normal_(self.cls_token, std=0.02)
@@ -85,6 +86,7 @@ class VideoViT(nn.Module):
         # the convolution's kernel is its stride, so it is a linear map of each patch, and a faster one
         x = functional.linear(patches, self.patch_embed.weight.flatten(1), self.patch_embed.bias) + positions
         if self.cls_token is not None:
+            assert self.pos.cls is not None
             first = self.cls_token + self.pos.cls
             x = torch.cat([first.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
         return x

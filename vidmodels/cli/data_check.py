@@ -40,9 +40,7 @@ def run(argv: Sequence[str]) -> int:
     from vidmodels.data.formats import load_manifest
 
     manifest = load_manifest(options.path, options.format, options.root)
-    findings = check_paths(
-        manifest, num_frames=frames, frame_stride=stride, quick=options.quick, progress=_progress()
-    )
+    findings = check_paths(manifest, num_frames=frames, frame_stride=stride, quick=options.quick, progress=_progress())
     faults = [finding for finding in findings if finding.kind not in NOTES]
     kinds = Counter(finding.kind for finding in findings)
     videos = len(manifest) + len(manifest.missing)

@@ -20,8 +20,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Se
     widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
     for row in [list(headers), *cells]:
         padded = [
-            cell.rjust(width) if header in right else cell.ljust(width)
-            for cell, width, header in zip(row, widths, headers)
+            cell.rjust(width) if header in right else cell.ljust(width) for cell, width, header in zip(row, widths, headers)
         ]
         print("  ".join(padded).rstrip())
 

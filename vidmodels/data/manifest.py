@@ -48,9 +48,7 @@ class Manifest:
     Raises DataError where a column is missing, an id comes twice or a label has no class.
     """
 
-    def __init__(
-        self, table: pa.Table, classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, table: pa.Table, classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()) -> None:
         self.table = _canonical(table)
         self.classes = None if classes is None else tuple(classes)
         self.missing = tuple(missing)

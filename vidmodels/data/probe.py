@@ -160,9 +160,7 @@ def _what_it_is(source: str | BinaryIO, error: Exception) -> str:
         return "is a playlist that points to other files, not a video: give the videos themselves"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return "is text, not a video: give a video file (mp4, mov, mkv, webm, avi or ts)"
-    return (
-        f"cannot be opened as a video ({reason(error)}): it is damaged, cut off, or no mp4, mov, mkv, webm, avi or ts"
-    )
+    return f"cannot be opened as a video ({reason(error)}): it is damaged, cut off, or no mp4, mov, mkv, webm, avi or ts"
 
 
 def _header(container: av.container.InputContainer, uri: str, limits: Limits) -> VideoInfo:
@@ -208,9 +206,7 @@ class _Checker:
 
     def __call__(self, name: str, value: float, limit: float) -> None:
         if value > limit:
-            raise MediaLimitError(
-                f"{self.uri} has {value:.6g} {name}, and the limit is {limit:.6g}: give a smaller video"
-            )
+            raise MediaLimitError(f"{self.uri} has {value:.6g} {name}, and the limit is {limit:.6g}: give a smaller video")
 
 
 def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
@@ -225,9 +221,7 @@ def _duration(container: av.container.InputContainer, stream: av.VideoStream) ->
     return min(known) if known else None
 
 
-def _scanned_duration(
-    container: av.container.InputContainer, stream: av.VideoStream, fps: float, most: int
-) -> float:
+def _scanned_duration(container: av.container.InputContainer, stream: av.VideoStream, fps: float, most: int) -> float:
     """Seconds of a video whose header gives none (recorded live): its packets are walked, not decoded."""
     first, last, count = math.inf, -math.inf, 0
     try:

@@ -17,9 +17,7 @@ def rng_for(seed: int, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(hash_key(int(seed), *(int(part) for part in key))))
 
 
-def train_requests(
-    duration: float, fps: float, clip: ClipSection, seed: int, key: int, index: int
-) -> list[ClipRequest]:
+def train_requests(duration: float, fps: float, clip: ClipSection, seed: int, key: int, index: int) -> list[ClipRequest]:
     """`clip.repeats` requests for one use of a video of `duration` seconds and `fps` frames per second.
 
     key: names the use (source and draw); index: the video. A clip longer than the video starts at 0, and its last

@@ -44,9 +44,7 @@ def read_untrusted(uri: str, times: Sequence[float], limits: Limits = UNTRUSTED)
     return read_many_untrusted(uri, [times], limits)[0]
 
 
-def read_many_untrusted(
-    uri: str, requests: Sequence[Sequence[float]], limits: Limits = UNTRUSTED
-) -> list[Frames]:
+def read_many_untrusted(uri: str, requests: Sequence[Sequence[float]], limits: Limits = UNTRUSTED) -> list[Frames]:
     """`VideoReader.read_many` in a child process; errors as in `read_untrusted`."""
     lists = [[float(time) for time in times] for times in requests]
     order = {"do": "read", "uri": uri, "limits": dataclasses.asdict(limits), "times": lists}
@@ -71,9 +69,7 @@ def _call(uri: str, order: dict[str, Any], most: float) -> tuple[dict[str, Any],
     return talk(command, json.dumps(order), uri, most)
 
 
-def talk(
-    command: list[str], order: str, uri: str, most: float, seconds: float = WALL_SECONDS
-) -> tuple[dict[str, Any], bytes]:
+def talk(command: list[str], order: str, uri: str, most: float, seconds: float = WALL_SECONDS) -> tuple[dict[str, Any], bytes]:
     """Run `command`, write `order` to it, read a line of JSON and the bytes that it announces.
 
     The child is killed after `seconds`. Raises MediaError and MediaLimitError that name `uri`.
@@ -112,9 +108,7 @@ def talk(
     return header, body
 
 
-def _answer(
-    stdin: IO[bytes], stdout: IO[bytes], order: str, most: float
-) -> tuple[dict[str, Any] | None, bytes | None]:
+def _answer(stdin: IO[bytes], stdout: IO[bytes], order: str, most: float) -> tuple[dict[str, Any] | None, bytes | None]:
     """The child's header and body; None for what it did not say."""
     try:
         stdin.write(order.encode())

@@ -74,6 +74,7 @@ class MaskedDecoder(nn.Module):
         x = gather_tokens(filled, restore) + self.pos.tokens(grid)
         if cls is not None:
             first = self.cls_token.expand(len(x), -1, -1) if self.cls_token is not None else cls
+            assert self.pos.cls is not None
             x = torch.cat([first.to(x.dtype) + self.pos.cls, x], dim=1)
         for block in self.blocks:
             x = block(x)

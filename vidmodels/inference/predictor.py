@@ -89,9 +89,7 @@ class Predictor:
         with self._open(video) as reader:
             return merge(self._answers(reader, view_spans(reader.info, self.spec, num_clips), num_crops))
 
-    def stream(
-        self, video: str | PathLike[str], stride: float | None = None, num_crops: int = 1
-    ) -> Iterator[ClassifyResult]:
+    def stream(self, video: str | PathLike[str], stride: float | None = None, num_crops: int = 1) -> Iterator[ClassifyResult]:
         """Classes of windows over the whole video in their order, each of the model's clip length.
 
         stride: seconds from window to window, default end to end. Raises as `predict`, the media's errors when they are
@@ -138,9 +136,7 @@ class Predictor:
             classes = self._names(scores.shape[1])
             for span, row in zip(group, scores):
                 window = Window(span.start, span.end, row)
-                yield ClassifyResult(
-                    reader.uri, classes, row, (window,), self.name, self.weights, self.precision
-                )
+                yield ClassifyResult(reader.uri, classes, row, (window,), self.name, self.weights, self.precision)
 
     @torch.inference_mode()
     def _run(self, clips: np.ndarray, answer: Any) -> np.ndarray:

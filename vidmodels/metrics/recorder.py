@@ -86,7 +86,9 @@ def read_metrics(path: str | os.PathLike[str], until: int | None = None) -> tupl
     rows = []
     for row in reader:
         if None in row or not (row["step"] or "").isdigit():
-            raise DataError(f"{path}, line {reader.line_num}: no row of metrics: {list(row.values())[0]!r}; repair or move it")
+            raise DataError(
+                f"{path}, line {reader.line_num}: no row of metrics: {next(iter(row.values()))!r}; repair or move it"
+            )
         if until is None or int(row["step"]) <= until:
             rows.append({name: value for name, value in row.items() if value})
     return columns, rows

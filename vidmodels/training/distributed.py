@@ -132,8 +132,7 @@ def checkpoint_activations(model: nn.Module) -> None:
     blocks = model_blocks(model)
     if not blocks:
         raise ConfigError(
-            f"train.activation_checkpointing needs a model with blocks, which "
-            f"{type(model).__name__} has not: leave it out"
+            f"train.activation_checkpointing needs a model with blocks, which {type(model).__name__} has not: leave it out"
         )
     for block in blocks:
         block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]

@@ -178,7 +178,7 @@ class Trainer:
         if set_sync is not None:
             set_sync(last)
         elif hasattr(self.model, "require_backward_grad_sync"):  # DDP, as its no_sync() does
-            self.model.require_backward_grad_sync = last
+            self.model.require_backward_grad_sync = last  # type: ignore[assignment]
         with autocast_for(self.world.device, self.recipe.train.precision, self.bare):
             for values in self.task.step(self.model, batch, context):
                 loss = values["loss"] / self.plan.accumulate

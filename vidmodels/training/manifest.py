@@ -67,13 +67,7 @@ def _entry(name: str, value: Any) -> FileEntry:
 
 def valid_name(name: str) -> bool:
     """Whether a name stays inside its folder: no separators, no leading dot, not empty, not the manifest itself."""
-    return (
-        bool(name)
-        and not name.startswith(".")
-        and not set(name) & set("/\\\0")
-        and name != MANIFEST
-        and len(name) < 200
-    )
+    return bool(name) and not name.startswith(".") and not set(name) & set("/\\\0") and name != MANIFEST and len(name) < 200
 
 
 def hash_stream(stream: BinaryIO) -> FileEntry:

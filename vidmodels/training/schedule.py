@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 
-def learning_rate(
-    step: int, total_steps: int, warmup_steps: int, peak: float, start: float = 0.0, end: float = 0.0
-) -> float:
+def learning_rate(step: int, total_steps: int, warmup_steps: int, peak: float, start: float = 0.0, end: float = 0.0) -> float:
     """Learning rate of optimiser step `step` (0 is the first).
 
     Linear from `start` at step 0 to `peak` at `warmup_steps`, then the half cosine that would reach `end` at

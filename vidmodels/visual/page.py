@@ -49,7 +49,8 @@ tr:last-child td, tr:last-child th { border-bottom: 0; }
 .facts th { width: 34%; min-width: 110px; overflow-wrap: anywhere; } .facts td { overflow-wrap: anywhere; }
 .facts td { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; font-size: 13px; }
 .bar { display: flex; align-items: center; gap: 10px; min-width: 150px; }
-.bar i { flex: 1; height: 8px; border-radius: 4px; background: linear-gradient(var(--accent), var(--accent)) no-repeat var(--soft); }
+.bar i { flex: 1; height: 8px; border-radius: 4px;
+  background: linear-gradient(var(--accent), var(--accent)) no-repeat var(--soft); }
 .bar span { width: 62px; text-align: right; white-space: nowrap; }
 details { border-top: 1px solid var(--line); padding: 8px 0; } details:first-of-type { border-top: 0; }
 summary { cursor: pointer; font-weight: 600; padding: 2px 0; }
@@ -116,7 +117,8 @@ def table(heads: Sequence[str | Cell], rows: Sequence[Sequence[str | Cell]]) -> 
 def facts_table(facts: Mapping[str, Any]) -> str:
     """Names and values in two columns; what is not set is a dash."""
     rows = "".join(
-        f'<tr><th scope="row">{Cell.escape(name)}</th><td>{Cell.escape(_value(value))}</td></tr>' for name, value in facts.items()
+        f'<tr><th scope="row">{Cell.escape(name)}</th><td>{Cell.escape(_value(value))}</td></tr>'
+        for name, value in facts.items()
     )
     return f'<table class="facts"><tbody>{rows}</tbody></table>'
 

@@ -134,7 +134,7 @@ def _known(metrics: Mapping[str, np.ndarray], key: str) -> np.ndarray:
 
 def _metrics(metrics: Mapping[str, np.ndarray]) -> str:
     """The last value of each metric and, where one direction is better, the best one and its step."""
-    rows = []
+    rows: list[list[str | Cell]] = []
     for key in metrics:
         known = np.flatnonzero(np.isfinite(metrics[key]))
         if key == "step" or not known.size:
@@ -157,7 +157,14 @@ def _classes(folder: Path) -> str:
     if source.exists():
         with source.open(newline="") as stream:
             lines = list(csv.DictReader(stream))
-        heads = ["class", Cell.right("samples"), "accuracy", Cell.right("precision"), Cell.right("F1"), "most confused with"]
+        heads: list[str | Cell] = [
+            "class",
+            Cell.right("samples"),
+            "accuracy",
+            Cell.right("precision"),
+            Cell.right("F1"),
+            "most confused with",
+        ]
         rows = [
             [
                 line["name"],
@@ -212,7 +219,7 @@ def _recipe(recipe: dict) -> str:
 def _files(folder: Path) -> str:
     body = ""
     manifests = sorted([*folder.glob("step_*/manifest.json"), *folder.glob("*/step_*/manifest.json")])
-    rows = []
+    rows: list[list[str | Cell]] = []
     for path in manifests:
         manifest = _read_json(path)
         entries = manifest.get("files", {})

@@ -58,9 +58,7 @@ class VideoWriter:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if kind is None and self._shape is not None:
                 self._container.mux(self._stream.encode())

@@ -77,7 +77,9 @@ def load_archive(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # UnpicklingError, RuntimeError, EOFError and others, by the kind of damage
         reason = str(error).split("\n", 1)[0][:200]
-        raise WeightsError(f"{path} is refused: it is damaged, or holds more than tensors and plain values ({reason})") from None
+        raise WeightsError(
+            f"{path} is refused: it is damaged, or holds more than tensors and plain values ({reason})"
+        ) from None
 
 
 def _read_folder(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -91,7 +93,9 @@ def _read_folder(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for shard in shards:
         tensors, more = read_state(shard)
         if twice := sorted(state.keys() & tensors.keys()):
-            raise WeightsError(f"{shard} holds {twice[0]!r} again: the folder {folder} mixes several checkpoints, give one file")
+            raise WeightsError(
+                f"{shard} holds {twice[0]!r} again: the folder {folder} mixes several checkpoints, give one file"
+            )
         state.update(tensors)
         metadata.update(more)
     return state, metadata

@@ -47,6 +47,7 @@ class Format:
 
     def fits(self, keys) -> bool:
         """Whether a file with these keys has this format."""
+
         def found(pattern: str) -> bool:
             return any(re.fullmatch(pattern, key) for key in keys)
 

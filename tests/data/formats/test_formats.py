@@ -83,8 +83,8 @@ def test_the_official_csv(tmp_path):
         assert [row.label for row in rows] == [1, 0, 1]
         assert (rows[0].start, rows[0].end) == (None, None)  # the file is cut already
         assert (rows[2].start, rows[2].end) == (3.0, 13.0)
+    listing.write_text("label,youtube_id,time_start,time_end,split\nrunning,abc,ten,20,train\n")
     with pytest.raises(DataError, match="line 2"):
-        listing.write_text("label,youtube_id,time_start,time_end,split\nrunning,abc,ten,20,train\n")
         load_manifest(str(listing), root=root)
 
 

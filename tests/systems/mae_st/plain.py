@@ -68,9 +68,7 @@ def manifest(s: Shape) -> dict[str, tuple[int, ...]]:
     if s.cls and not s.pyslowfast:
         shapes["decoder_cls_token"] = (1, 1, s.dec_dim)
     separable = s.dec_sep if s.pyslowfast else s.sep
-    shapes |= _positions(
-        "dec_pos_embed" if s.pyslowfast and separable else "decoder_pos_embed", s, s.dec_dim, separable
-    )
+    shapes |= _positions("dec_pos_embed" if s.pyslowfast and separable else "decoder_pos_embed", s, s.dec_dim, separable)
     for i in range(s.dec_depth):
         shapes |= _block(_decoder_block(s, i), s.dec_dim, s.fused, s.bias)
     norm, pred = _decoder_end(s)

@@ -68,9 +68,7 @@ def test_card_says_what_the_model_has(name):
     assert row.macs == multiply_adds(model)
 
 
-@pytest.mark.parametrize(
-    ("name", "published"), [("mae_st_vit_b", 180.5), ("mae_st_vit_l", 597.3), ("mae_st_vit_h", 1191.9)]
-)
+@pytest.mark.parametrize(("name", "published"), [("mae_st_vit_b", 180.5), ("mae_st_vit_l", 597.3), ("mae_st_vit_h", 1191.9)])
 def test_fine_tuning_multiply_adds(name, published):
     assert multiply_adds(model_of(name)) / 1e9 == pytest.approx(published, rel=1e-3)
 

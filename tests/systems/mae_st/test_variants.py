@@ -100,9 +100,7 @@ def test_pretraining(name, normalise, reports):
     answers = adapter.run(case)
     assert_every_key_used(reports, case)
     made = tensors(inputs_of(case))
-    expected = pretrain(
-        tensors(state_of(case)), s, made["video"], made["noise"], int(s.length * (1 - RATIO)), normalise
-    )
+    expected = pretrain(tensors(state_of(case)), s, made["video"], made["noise"], int(s.length * (1 - RATIO)), normalise)
     if s.pyslowfast:
         dropped = expected["mask"].bool()
         expected |= {"prediction": expected["prediction"][dropped], "target": expected["target"][dropped]}
@@ -192,9 +190,7 @@ class TestProgram:
 
     def test_not_finite_answer_never_passes(self, folder, capsys):
         path, case, logits = folder
-        save_case(
-            path / "deep" / "case", {**case, "scale_after_fill": {"head.weight": float("inf")}}, {"logits": logits}
-        )
+        save_case(path / "deep" / "case", {**case, "scale_after_fill": {"head.weight": float("inf")}}, {"logits": logits})
         assert main([path]) == 1
         assert "not finite" in capsys.readouterr().out
 

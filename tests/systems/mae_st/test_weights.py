@@ -51,9 +51,7 @@ def in_containers(state):
 
 
 @pytest.mark.parametrize("container", ["model", "model_state", "state_dict", "raw", "prefixed"])
-@pytest.mark.parametrize(
-    "s", [CLASSES, PSF_CLASSES, replace(CLASSES, projection=True)], ids=["own", "psf", "own, projection"]
-)
+@pytest.mark.parametrize("s", [CLASSES, PSF_CLASSES, replace(CLASSES, projection=True)], ids=["own", "psf", "own, projection"])
 @torch.no_grad()
 def test_published_classifiers_answer_as_published(s, container, tmp_path):
     state = random_state(s)
@@ -95,11 +93,7 @@ def test_fused_and_separate_files_give_equal_outputs(s):
         else:
             separate[key] = value
     assert len(separate) > len(fused)
-    make = (
-        tiny_classifier
-        if s.classes
-        else lambda seed: tiny_masked(seed, form="pyslowfast" if s.pyslowfast else "mae_st")
-    )
+    make = tiny_classifier if s.classes else lambda seed: tiny_masked(seed, form="pyslowfast" if s.pyslowfast else "mae_st")
     one, other = make(1), make(2)
     load_tensors(one, fused, "fused")
     load_tensors(other, separate, "separate")

@@ -32,7 +32,7 @@ class MaskedTaskSection(Section):
     mask_ratio: float = Field(0.9, ge=0, lt=1)
     """Share of the tokens that the encoder does not see."""
     mask_sampling: Literal["random", "tube", "frame", "block", "per_frame"] = "random"
-    """Which tokens are masked together: independent, whole columns in time, whole time steps, cubes, or as many in each frame."""
+    """Masked together: nothing, whole columns in time, whole time steps, cubes, or as many in each frame."""
     target: Literal["normalised", "pixel"] = "normalised"
     """What is predicted: pixels normalised per patch, or plain pixels."""
 

@@ -8,6 +8,7 @@ goes on from a smaller one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -27,6 +28,7 @@ from vidmodels.data.synthetic.world import FPS, GENERATOR_VERSION, Scene, WorldS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
     from vidmodels.data.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -138,9 +140,7 @@ def _folder(section: SyntheticSection, split: Split, cache_dir: str | Path, spec
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(
-            f"synthetic world: cannot create the cache {folder} ({error}); choose a folder to write"
-        ) from error
+        raise DataError(f"synthetic world: cannot create the cache {folder} ({error}); choose a folder to write") from error
     return folder
 
 
@@ -200,8 +200,12 @@ def render_videos(seed: int, spec: WorldSpec, folder: Path, indices: list[int]) 
     """Render and write some videos; each appears whole or not at all. Returns how many."""
     for index in indices:
         content = video_bytes(sample_scene(seed, index, spec))
-        _write(folder / f"{index:06d}.mp4", lambda path, content=content: path.write_bytes(content))
+        _write(folder / f"{index:06d}.mp4", functools.partial(_write_bytes, content))
     return len(indices)
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def video_bytes(scene: Scene) -> bytes:
@@ -226,9 +230,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(
-            f"synthetic world: cannot write {path} ({error}); free some space or choose another cache"
-        ) from error
+        raise DataError(f"synthetic world: cannot write {path} ({error}); free some space or choose another cache") from error
 
 
 def _table(section: SyntheticSection, split: Split, spec: WorldSpec, folder: Path, count: int) -> pa.Table:

@@ -95,13 +95,9 @@ def questions(scene: Scene) -> tuple[Question, ...]:
         what, answer = _ORDER[scene.motion]
         out.append(Question("order", f"Is the {who} {what} at the start or at the end?", answer))
     if scene.events:
-        out.append(
-            Question("sound", "Do the tones rise or fall?", "rise" if scene.events[0].kind == "rising" else "fall")
-        )
+        out.append(Question("sound", "Do the tones rise or fall?", "rise" if scene.events[0].kind == "rising" else "fall"))
         first, last = (event.first_hz + event.last_hz for event in (scene.events[0], scene.events[-1]))
-        out.append(
-            Question("sound", "Which tone is higher, the first or the last?", "first" if first > last else "last")
-        )
+        out.append(Question("sound", "Which tone is higher, the first or the last?", "first" if first > last else "last"))
     return tuple(out)
 
 

@@ -81,14 +81,12 @@ def actor_track(name: str, num_frames: int, rng: np.random.Generator, hard: bool
     swing = rng.uniform(0.10, 0.18) * np.sin(2 * np.pi * rng.uniform(1.5, 2.5) * phase("oscillation") + start)
     x, y = x + swing * np.cos(axis), y + swing * np.sin(axis)
 
-    turn = phase.sign("circle", wanted) * 2 * np.pi * rng.uniform(0.9, 1.6) * phase("circle") + rng.uniform(
-        0, 2 * np.pi
-    )
+    turn = phase.sign("circle", wanted) * 2 * np.pi * rng.uniform(0.9, 1.6) * phase("circle") + rng.uniform(0, 2 * np.pi)
     orbit = rng.uniform(0.10, 0.18)
     x, y = x + orbit * np.cos(turn), y + orbit * np.sin(turn)
 
     spin = np.deg2rad(rng.uniform(90, 200))
     angle = rng.uniform(0, 2 * np.pi) + phase.sign("angle", wanted) * spin * (phase("angle") - 0.5)
     factor = rng.uniform(1.6, 2.4)
-    radius = radius * factor ** (phase.sign("growth", wanted) * (phase("growth") - 0.5))
-    return np.stack(np.broadcast_arrays(x, y, angle, radius), axis=-1)
+    radii = radius * factor ** (phase.sign("growth", wanted) * (phase("growth") - 0.5))
+    return np.stack(np.broadcast_arrays(x, y, angle, radii), axis=-1)

@@ -7,6 +7,8 @@ the opposite direction at the same time, so that neither the look nor the neares
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from vidmodels.data.synthetic.parts import Occluder, SceneObject
@@ -52,7 +54,7 @@ def occlusion_objects(
 
     name = str(rng.choice(list(COLORS)))
     color = tuple((np.asarray(COLORS[name]) * rng.uniform(0.8, 1.0)).clip(0.45, 1.0).tolist())
-    look = {"outline": outline, "texture": str(rng.choice(TEXTURES)), "color_name": name, "color": color}
+    look: dict[str, Any] = {"outline": outline, "texture": str(rng.choice(TEXTURES)), "color_name": name, "color": color}
 
     def track(path: np.ndarray) -> np.ndarray:
         return np.column_stack([path, np.full(num_frames, angle), np.full(num_frames, radius)])

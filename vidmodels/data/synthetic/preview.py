@@ -48,9 +48,7 @@ def contact_sheet(
     try:
         Path(path).write_bytes(png.tobytes())
     except OSError as error:
-        raise DataError(
-            f"cannot write the contact sheet {path} ({error}); choose a folder that can be written"
-        ) from error
+        raise DataError(f"cannot write the contact sheet {path} ({error}); choose a folder that can be written") from error
     assert ok
     return Path(path)
 

@@ -133,16 +133,15 @@ def _drawer(item: SceneObject, size: int):
     largest = float(item.pose[:, 3].max()) * size
     # A patch as fine as the object at its largest: much finer would alias under bilinear sampling.
     side = int(np.clip(2 * np.ceil(largest * EXTENT), 8, 256))
-    source = patch(item.outline, item.texture, item.color, side)
+    red, green, blue = item.color
+    source = patch(item.outline, item.texture, (red, green, blue), side)
     to_patch = np.array([[side / (2 * EXTENT), 0, side / 2 - 0.5], [0, side / (2 * EXTENT), side / 2 - 0.5], [0, 0, 1]])
     from_patch = np.linalg.inv(to_patch)
 
     def layer(t: int) -> Layer | None:
         x, y, _, radius = item.pose[t]
         around = radius * EXTENT * 1.42 + 1 / size
-        x0, y0, x1, y1 = _clip_box(
-            (x - around) * size, (y - around) * size, (x + around) * size, (y + around) * size, size
-        )
+        x0, y0, x1, y1 = _clip_box((x - around) * size, (y - around) * size, (x + around) * size, (y + around) * size, size)
         if x0 >= x1 or y0 >= y1:
             return None
         matrix = affine(item.pose[t], size) @ from_patch
@@ -166,7 +165,7 @@ def draw_figure(item: SceneObject, t: int, size: int) -> tuple[Layer | None, np.
     height = float(item.pose[t, 3]) * 2
     reach = 0.12 * height
     low, high = points.min(0) - reach, points.max(0) + reach
-    x0, y0, x1, y1 = _clip_box(*(low * size), *(high * size), size)
+    x0, y0, x1, y1 = _clip_box(low[0] * size, low[1] * size, high[0] * size, high[1] * size, size)
     if x0 >= x1 or y0 >= y1:
         return None, np.empty((0, 0), np.int16)
     fine = _FIGURE_SUPERSAMPLING
@@ -177,9 +176,7 @@ def draw_figure(item: SceneObject, t: int, size: int) -> tuple[Layer | None, np.
         width = max(LIMB_WIDTH[number] * height * size, 1.5) * fine
         cv2.line(labels, at[a].tolist(), at[b].tolist(), number + 1, max(round(width), 1), cv2.LINE_8, 4)
         if number == 3:
-            cv2.circle(
-                labels, at[0].tolist(), round(HEAD_RADIUS * height * size * fine * 16), number + 1, -1, cv2.LINE_8, 4
-            )
+            cv2.circle(labels, at[0].tolist(), round(HEAD_RADIUS * height * size * fine * 16), number + 1, -1, cv2.LINE_8, 4)
     light = np.array([0.0, *LIMB_BRIGHTNESS], np.float32)
     light[4] = 0.9
     shaded = cv2.resize(light[labels], (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)

@@ -74,12 +74,12 @@ def truth_of(scene: Scene, layers: list[list[Layer | None]]) -> Truth:
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:
     """Boxes float32 [..., 4] around masks bool [..., H, W]; zeros for empty masks."""
-    columns, rows = masks.any(-2), masks.any(-1)
+    columns, rows = np.asarray(masks.any(-2)), np.asarray(masks.any(-1))
     x0, y0 = columns.argmax(-1), rows.argmax(-1)
     x1 = columns.shape[-1] - columns[..., ::-1].argmax(-1)
     y1 = rows.shape[-1] - rows[..., ::-1].argmax(-1)
     boxes = np.stack([x0, y0, x1, y1], -1).astype(np.float32)
-    return boxes * columns.any(-1)[..., None]
+    return boxes * np.asarray(columns.any(-1))[..., None]
 
 
 def _masks(scene: Scene, layers: list[list[Layer | None]]) -> tuple[np.ndarray, np.ndarray]:

@@ -50,9 +50,7 @@ class WorldSpec:
 
     def __post_init__(self) -> None:
         if self.size < 16 or self.size % 2:
-            raise ConfigError(
-                f"synthetic world: size {self.size} must be even and at least 16 (H.264 halves the colour)"
-            )
+            raise ConfigError(f"synthetic world: size {self.size} must be even and at least 16 (H.264 halves the colour)")
         if self.num_frames < 2:
             raise ConfigError(f"synthetic world: num_frames {self.num_frames} must be at least 2")
         if self.actors == "figures" and (self.sound or self.setting == "occlusion"):

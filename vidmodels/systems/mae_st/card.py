@@ -37,8 +37,15 @@ _IMAGE = {"b": (86_568_424, 17_563_828_224), "l": (304_327_656, 61_554_712_576),
 
 def _pretrain(size: str) -> list[ZooEntry]:
     params, macs = _PRETRAIN[size]
-    common: dict[str, Any] = {"system": "mae_st", "builder": f"{_SYSTEM}.builders:masked_autoencoder", "loader": f"{_SYSTEM}.weights:load",
-              "task": "pretrain_masked", "input": _INPUT, "formats": _FORMATS, "licence": _LICENCE}  # fmt: skip
+    common: dict[str, Any] = {
+        "system": "mae_st",
+        "builder": f"{_SYSTEM}.builders:masked_autoencoder",
+        "loader": f"{_SYSTEM}.weights:load",
+        "task": "pretrain_masked",
+        "input": _INPUT,
+        "formats": _FORMATS,
+        "licence": _LICENCE,
+    }
     data = ("k400",) if size == "b" else ("k400", "k600", "k700")
     recipes = tuple(f"mae_st_vit_{size}_{name}" for name in data)
     if size == "l":

@@ -181,9 +181,7 @@ class VideoClassifier(nn.Module):
         return _layer_id(self.encoder, name)
 
 
-def masked_mean_squared_error(
-    prediction: Tensor, target: Tensor, mask: Tensor, valid: Tensor | None = None
-) -> Tensor:
+def masked_mean_squared_error(prediction: Tensor, target: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean over a patch's values, then over the dropped tokens of the batch; visible tokens do not count.
 
     prediction, target: [N, L, P]; mask: [N, L], 1 where dropped; valid: bool [N], rows that count.

@@ -81,9 +81,7 @@ def mae_st_vit_l_k400_single_purpose() -> MaskedRecipe:
 def _finetune(size: str, lr: float, layer_decay: float, drop_path: float, epochs: int, dropout: float = 0.3) -> ClassifyRecipe:
     """The PySlowFast files: `lr` for one node of 16 videos x 2 repeats."""
     clip = ClipSection(num_frames=16, frame_stride=4, size=224, repeats=2, crop_area=(0.08, 1.0))
-    augment = AugmentSection(
-        rand_augment="m7-mstd0.5", erasing=0.25, mixup=0.8, cutmix=1.0, label_smoothing=0.1
-    )
+    augment = AugmentSection(rand_augment="m7-mstd0.5", erasing=0.25, mixup=0.8, cutmix=1.0, label_smoothing=0.1)
     return ClassifyRecipe(
         model=ClassifierSection(name=f"mae_st_vit_{size}", drop_path=drop_path, dropout=dropout),
         data=DataSection(clip=clip, augment=augment),
