@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from vidmodels import zoo
+from vidmodels.cli.show import counted
 
 
 def test_models_as_a_table(run):
@@ -33,14 +35,21 @@ def test_show_prints_figures(run):
         assert part in text
 
 
-def test_show_counts_what_the_card_leaves_open(run):
-    facts = json.loads(run("show", "mae_st_vit_tiny", "--count", "--json").out)
-    model = zoo.create_model("mae_st_vit_tiny")
-    assert facts["params"] == sum(p.numel() for p in model.parameters())
-    # 512 tokens of 96: products with the weights, attention, patches, head
-    tokens, dim, depth = 512, 96, 4
-    expected = depth * (12 * tokens * dim**2 + 2 * tokens**2 * dim) + tokens * dim * 96 + dim * 10
-    assert facts["macs"] == expected
+def test_counting_agrees_with_the_card_and_with_arithmetic(run, monkeypatch):
+    row = zoo.entry("mae_st_vit_tiny")
+    dim, depth, (pt, ph, pw) = row.config["dim"], row.config["depth"], row.config["patch"]
+    patches = 16 // pt * (32 // ph) * (32 // pw)
+    tokens = patches + 1  # with the class token
+    blocks = depth * (12 * tokens * dim**2 + 2 * tokens**2 * dim)
+    expected = blocks + patches * dim * (3 * pt * ph * pw) + dim * row.config["num_classes"]
+    assert counted(row.name) == (row.params, row.macs)
+    assert row.macs == expected
+
+    bare = dataclasses.replace(row, params=None, macs=None)
+    monkeypatch.setattr(zoo, "entry", lambda name: bare)
+    assert "not in the card" in run("show", row.name).out
+    facts = json.loads(run("show", row.name, "--count", "--json").out)
+    assert (facts["params"], facts["macs"]) == (row.params, row.macs)
 
 
 def test_env_names_versions(run):

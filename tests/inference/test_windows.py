@@ -29,7 +29,8 @@ def test_windows_cover_the_video_and_stay_inside(frames, stride):
     if frames >= 61:  # a clip fits: no frame repeats, and the last window ends within a step of the last frame
         assert frames - 4 <= round(found[-1].times[-1] * fps) < frames
     hop = 64 if stride is None else round(stride * fps)
-    assert all(b - a == hop for a, b in itertools.pairwise(starts))
+    # only the last one is moved, so that it ends with the video
+    assert all(b - a == hop for a, b in itertools.pairwise(starts[:-1]))
     if hop <= 61:
         assert all(b.start <= a.end + 1e-9 for a, b in itertools.pairwise(found))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vidmodels.core.errors import RunError
 from vidmodels.core.recipe import Recipe, RunSection, ScheduleSection, TrainSection
-from vidmodels.data.reader import to_columns
+from vidmodels.data.reader import ViewReader, to_columns
 from vidmodels.training.checkpoint import Checkpointer
 from vidmodels.training.loop import Trainer
 from vidmodels.training.plan import make_plan
@@ -48,6 +48,15 @@ class TinyReader:
         clips = np.random.default_rng(seed).integers(0, 256, self.shape, dtype=np.uint8)
         return {"clips": clips * (not error), "number": number, "id": key, "label": number % 3, "repeated": 0,
                 "error": error}  # fmt: skip
+
+
+class DeadlyViews(ViewReader):
+    """A reader of views whose second video kills its process."""
+
+    def read_batch(self, indices):
+        if 1 in indices:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read_batch(indices)
 
 
 class TinyTask:

@@ -8,10 +8,13 @@ import time
 import numpy as np
 import pytest
 
-from tests.pipelines.ray_parts import TinyReader
+from tests.data.videos import write
+from tests.pipelines.ray_parts import DeadlyViews, TinyReader
 from vidmodels.core.errors import ConfigError
-from vidmodels.core.recipe import RunSection
+from vidmodels.core.recipe import ClipSection, RunSection
 from vidmodels.data.loader import micro_batches as planned
+from vidmodels.data.manifest import Manifest
+from vidmodels.data.reader import ViewReader
 
 pytestmark = pytest.mark.ray
 
@@ -68,6 +71,27 @@ def test_one_worker_receives_all_numbers_as_batches(ray_cluster):
     assert first.labels.tolist() == [0, 1, 2, 0, 1]
 
 
+def test_every_video_of_a_list_is_read_once(ray_cluster, tmp_path):
+    from pipelines.common.ray_ledger import start_ledger
+    from pipelines.common.ray_map import map_videos
+
+    for name in ("a", "b", "c", "d"):
+        write(tmp_path / f"{name}.mp4", 12, size=(32, 48))
+    (tmp_path / "e.mp4").write_text("no video")
+    rows = [{"id": name, "uri": f"{tmp_path}/{name}.mp4", "label": 0} for name in "abcde"]
+    clip = ClipSection(num_frames=2, frame_stride=1, size=16)
+    arguments = (Manifest.from_rows(rows), clip, 2, 1)
+    found = list(map_videos(DeadlyViews(*arguments), [4, 3, 1, 0, 2], RunSection(decoders=3), start_ledger()))
+    assert [columns["number"].tolist() for columns in found] == [[4], [3], [1], [0], [2]]
+    errors = {columns["id"][0]: columns["error"][0] for columns in found}
+    assert errors["a"] == errors["c"] == errors["d"] == ""
+    assert "its decoding process died" in errors["b"]
+    assert "e.mp4" in errors["e"]
+    plain = ViewReader(*arguments).read_batch([3])
+    np.testing.assert_array_equal(found[1]["clips"], plain["clips"])
+
+
+@pytest.mark.slow
 def test_bytes_in_the_object_store_stay_bounded_with_a_slow_consumer(ray_cluster):
     from pipelines.common.decoding import decoded_dataset, micro_batch_columns
     from pipelines.common.ray_ledger import start_ledger

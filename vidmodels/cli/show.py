@@ -29,7 +29,8 @@ def run(argv: Sequence[str]) -> int:
         print_json(facts)
         return 0
     spec = facts["input"]
-    unit = f"frames at {spec['fps']:g} per second" if spec["fps"] else "of the video's frames"
+    rate = f" at {spec['fps']:g} per second" if spec["fps"] else ""
+    taken = "" if spec["frame_stride"] == 1 else f", one of each {spec['frame_stride']}"
     unknown = "not in the card (--count computes it)"
     print_fields(
         {
@@ -37,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
             "summary": facts["summary"],
             "system": facts["system"],
             "task": facts["task"],
-            "input": f"{spec['num_frames']} frames, one of {spec['frame_stride']} {unit}, {spec['size']} x {spec['size']} px",
+            "input": f"{spec['num_frames']} frames{taken}{rate}, {spec['size']} x {spec['size']} px",
             "values": f"(x / 255 - mean) / std, mean {tuple(spec['mean'])}, std {tuple(spec['std'])}",
             "parameters": f"{facts['params']:,}" if facts["params"] else unknown,
             "multiply-adds": f"{count(facts['macs'])} for one clip" if facts["macs"] else unknown,

@@ -154,7 +154,7 @@ def merge(results: Iterator[ClassifyResult]) -> ClassifyResult:
     if not parts:
         raise DataError("there are no results to merge: the video gave no window")
     windows = tuple(window for part in parts for window in part.windows)
-    scores: Any = np.mean([window.scores for window in windows], axis=0, dtype=np.float64).astype(np.float32)
+    scores = np.stack([window.scores for window in windows]).mean(0, dtype=np.float64).astype(np.float32)
     first = parts[0]
     return ClassifyResult(first.video, first.classes, scores, windows, first.model, first.weights, first.precision)
 

@@ -226,7 +226,8 @@ class Trainer:
         return means
 
     def _check_bad_fraction(self) -> None:
-        seen = min(self.step * self.plan.batch_size, self.plan.epoch_length)
+        # each worker counts what it has read itself
+        seen = min(self.step * self.plan.batch_size, self.plan.epoch_length) // self.world.size
         ceiling = self.recipe.data.max_bad_fraction
         # under 20 samples a single bad file would already exceed a ceiling of 5 %
         if len(self.bad_samples) > max(ceiling * seen, 1):

@@ -18,7 +18,7 @@ _SIZES = {
     "l": {"dim": 1024, "depth": 24, "num_heads": 16},
     "h": {"dim": 1280, "depth": 32, "num_heads": 16},
 }
-_TINY = {"dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 4, 4)}
+_TINY = {"dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 8, 8)}
 
 # parameters and multiply-adds (matrix products and convolutions) of one clip, pre-training at 90 %. The published counts
 # are a few per cent higher: they embed the dropped patches too (81_691_860_552 for L), and count normalisation
@@ -91,15 +91,15 @@ _LAPTOP = [
     ZooEntry(
         "mae_st_vit_tiny_pretrain", "mae_st", f"{_SYSTEM}.builders:masked_autoencoder", f"{_SYSTEM}.weights:load",
         "pretrain_masked", _TINY_INPUT,
-        config={**_TINY, "decoder_dim": 64, "decoder_depth": 2, "decoder_heads": 4, "pred_frames": 16},
-        recipes=("mae_st_tiny",), params=581_312, macs=146_822_400, formats=_FORMATS[:1], licence="Apache-2.0",
+        config={**_TINY, "decoder_dim": 64, "decoder_depth": 2, "decoder_heads": 2, "pred_frames": 16},
+        recipes=("mae_st_tiny",), params=620_000, macs=26_514_432, formats=_FORMATS[:1], licence="Apache-2.0",
         summary="masked autoencoder for laptops",
     ),
     ZooEntry(
         "mae_st_vit_tiny", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
         _TINY_INPUT, config={**_TINY, "num_classes": 10, "head_std": 0.02},
         recipes=("mae_st_tiny_classifier", "mae_st_tiny_finetune", "mae_st_tiny_probe"),
-        params=464_938, macs=433_768_128, formats=_FORMATS[:1], licence="Apache-2.0", summary="classifier for laptops",
+        params=487_978, macs=74_565_312, formats=_FORMATS[:1], licence="Apache-2.0", summary="classifier for laptops",
     ),
 ]  # fmt: skip
 

@@ -145,7 +145,7 @@ def mae_st_tiny() -> MaskedRecipe:
         task=MaskedTaskSection(mask_ratio=0.75, target="pixel"),
         data=DataSection(clip=_TINY_CLIP, augment=_TINY_AUGMENT),
         optim=OptimSection(lr=1.5e-3, betas=(0.9, 0.95), weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=20, batch_size=16, warmup_epochs=1),
+        schedule=ScheduleSection(epochs=12, batch_size=16, warmup_epochs=1),
         train=TrainSection(checkpoint_every=500),
     )
 
