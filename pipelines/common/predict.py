@@ -21,7 +21,8 @@ from vidmodels.core.recipe import differing_keys
 from vidmodels.data.reader import ViewReader
 from vidmodels.data.storage import open_filesystem
 
-SETTINGS_FILE = "settings.json"
+# readers of Parquet folders skip names that begin with an underscore
+SETTINGS_FILE = "_settings.json"
 
 
 def predict(settings: PredictSettings) -> int:

@@ -6,11 +6,12 @@ The keys are the fields of the recipe (hashed, so that equal settings are one ru
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import pydantic
 
@@ -22,6 +23,7 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 # short forms of keys that are typed often
 ALIASES = {"--init": "--train.init", "--freeze": "--train.freeze"}
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells say it
 FLAGS = ("--fresh", "--print-config", "--dry-run")
 
 
@@ -60,19 +62,33 @@ def run_program(
     execute: Callable[[Invocation[RecipeT]], int],
     argv: Sequence[str] | None = None,
 ) -> None:
-    """The body of a program's `main`: parse, execute, exit; an error from outside is one sentence on standard error."""
-    try:
+    """The body of a program's `main`: parse, execute, exit."""
+
+    def body() -> int:
         invocation = parse(sys.argv[1:] if argv is None else argv, program, recipe_type, default)
         if invocation.print_config:
-            print(json.dumps({**invocation.recipe.model_dump(mode="json"), "run": invocation.run.model_dump(mode="json")},
-                             indent=2))  # fmt: skip
-            sys.exit(0)
-        sys.exit(execute(invocation))
+            tree = {**invocation.recipe.model_dump(mode="json"), "run": invocation.run.model_dump(mode="json")}
+            print(json.dumps(tree, indent=2))
+            return 0
+        return execute(invocation)
+
+    exit_with(program, body)
+
+
+def exit_with(program: str, body: Callable[[], int]) -> NoReturn:
+    """Exit with the body's code; an error from outside is one sentence on standard error."""
+    try:
+        code = body()
+        sys.stdout.flush()
     except VidmodelsError as error:
         print(f"{program}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at exit
+        code = BROKEN_PIPE
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def load_recipe_file(path: str, recipe_type: type[RecipeT]) -> RecipeT:

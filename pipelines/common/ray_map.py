@@ -7,21 +7,30 @@ from typing import Any
 
 import numpy as np
 import ray
+import ray.data
 from ray.actor import ActorHandle
+from ray.data import Dataset
 
-from pipelines.common.decoding import Columns, execution, micro_batch_columns
+from pipelines.common.decoding import Columns, execution, micro_batch_columns, split
 from vidmodels.core.recipe import RunSection
 from vidmodels.data.ledger import Ledger
 from vidmodels.data.reader import ViewReader, to_columns
 
 
-def map_videos(reader: ViewReader, indices: Sequence[int], run: RunSection, ledger: ActorHandle) -> Iterator[Columns]:
-    """The columns of one video at a time (V = 1), in the order of `indices`, each exactly once.
+def decoded_videos(reader: ViewReader, indices: Sequence[int], run: RunSection, ledger: ActorHandle) -> Dataset:
+    """A dataset with one video a row (V = 1), in the order of `indices`, each exactly once; to be read with `in_order`.
 
-    Nothing is split over workers, so no number of decoders loses or repeats a video. A video that kills its decoder
-    comes as a row with an error. `clips` lies in read-only shared memory.
+    A video that kills its decoder comes as a row with an error.
     """
-    return micro_batch_columns(execution(_ViewPart(ray.put(reader), list(indices)), len(indices), run, ledger))
+    return execution(_ViewPart(ray.put(reader), list(indices)), len(indices), run, ledger)
+
+
+def in_order(dataset: Dataset) -> Iterator[Columns]:
+    """The rows one at a time as columns; arrays lie in read-only shared memory.
+
+    The one part of a split, since its execution runs in an actor, whose messages do not reach the user's terminal.
+    """
+    return micro_batch_columns(split(dataset, 1)[0])
 
 
 class _ViewPart:
@@ -66,8 +75,7 @@ def score_on_cluster(
 
     scoring: a `pipelines.common.scoring.Scoring`.
     """
-    decoded = execution(_ViewPart(ray.put(reader), list(indices)), len(indices), run, ledger)
-    answered = decoded.map_batches(
+    answered = decoded_videos(reader, indices, run, ledger).map_batches(
         _ScoringActor,
         batch_size=1,
         batch_format="numpy",
@@ -76,7 +84,7 @@ def score_on_cluster(
         num_cpus=run.cpus_per_worker,
         num_gpus=run.gpus_per_worker or None,
     )
-    return micro_batch_columns(answered)
+    return in_order(answered)
 
 
 class _ScoringActor:

@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 import pydantic
 from pydantic import Field
 
-from pipelines.common.program import explain
-from vidmodels.core.errors import ConfigError, VidmodelsError
+from pipelines.common.program import exit_with, explain
+from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import DataSection, EvalSection, RunSection, Section
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -53,15 +53,9 @@ class PredictSettings(Section):
 def run_model_program(
     program: str, settings_type: type[SectionT], execute: Callable[[SectionT], int], argv: Sequence[str] | None = None
 ) -> None:
-    """Parse, execute, exit; an error from outside is one sentence on standard error."""
+    """Parse, execute, exit."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        sys.exit(execute(parse_settings(words, program, settings_type)))
-    except VidmodelsError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    exit_with(program, lambda: execute(parse_settings(words, program, settings_type)))
 
 
 def parse_settings(words: list[str], program: str, settings_type: type[SectionT]) -> SectionT:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.common.storage_paths import in_submitted_job
 from vidmodels.core.errors import ConfigError, DataError
 from vidmodels.core.recipe import DataSection, SourceSection
 from vidmodels.data.formats import load_manifest
@@ -41,11 +41,6 @@ class Sources:
 
     def reader(self, data: DataSection, seed: int) -> TrainReader:
         return TrainReader(self.train, self.order(seed), data.clip, seed)
-
-
-def in_submitted_job() -> bool:
-    """Whether this process is the entry point of `ray job submit`, whose working directory is a temporary copy."""
-    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
 
 
 def absolute_data(data: DataSection) -> DataSection:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vidmodels.layers.positions import JointPositions, SeparablePositions, resize_joint, resize_spatial, resize_temporal
+from vidmodels.layers.positions import (
+    JointPositions,
+    SeparablePositions,
+    make_positions,
+    resize_joint,
+    resize_spatial,
+    resize_temporal,
+)
 
 GRID = (4, 3, 5)
 
@@ -48,3 +55,16 @@ def test_joint_resizes_like_separable():
 def test_temporal_is_linear():
     line = torch.arange(4.0).view(1, 4, 1)
     torch.testing.assert_close(resize_temporal(line, 8).flatten()[1:-1], torch.arange(0.25, 3, 0.5))
+
+
+@pytest.mark.parametrize("separable", [True, False])
+def test_sinusoids_tell_every_place_and_neighbours_are_alike(separable):
+    pos = make_positions(GRID, 24, separable=separable, start="sinusoids")
+    places = pos.tokens(GRID)[0].view(*GRID, 24)
+    flat = places.flatten(0, 2)
+    apart = (flat[:, None] - flat[None]).norm(dim=-1) + 100 * torch.eye(len(flat))
+    assert apart.min() > 0.5
+    near = (places[:, :, 0] - places[:, :, 1]).norm(dim=-1).mean()
+    far = (places[:, :, 0] - places[:, :, 4]).norm(dim=-1).mean()
+    assert near < 0.7 * far
+    assert all(p.requires_grad for p in pos.parameters())

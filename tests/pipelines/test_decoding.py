@@ -73,7 +73,7 @@ def test_one_worker_receives_all_numbers_as_batches(ray_cluster):
 
 def test_every_video_of_a_list_is_read_once(ray_cluster, tmp_path):
     from pipelines.common.ray_ledger import start_ledger
-    from pipelines.common.ray_map import map_videos
+    from pipelines.common.ray_map import decoded_videos, in_order
 
     for name in ("a", "b", "c", "d"):
         write(tmp_path / f"{name}.mp4", 12, size=(32, 48))
@@ -81,7 +81,7 @@ def test_every_video_of_a_list_is_read_once(ray_cluster, tmp_path):
     rows = [{"id": name, "uri": f"{tmp_path}/{name}.mp4", "label": 0} for name in "abcde"]
     clip = ClipSection(num_frames=2, frame_stride=1, size=16)
     arguments = (Manifest.from_rows(rows), clip, 2, 1)
-    found = list(map_videos(DeadlyViews(*arguments), [4, 3, 1, 0, 2], RunSection(decoders=3), start_ledger()))
+    found = list(in_order(decoded_videos(DeadlyViews(*arguments), [4, 3, 1, 0, 2], RunSection(decoders=3), start_ledger())))
     assert [columns["number"].tolist() for columns in found] == [[4], [3], [1], [0], [2]]
     errors = {columns["id"][0]: columns["error"][0] for columns in found}
     assert errors["a"] == errors["c"] == errors["d"] == ""

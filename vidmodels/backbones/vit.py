@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidmodels.layers.positions import make_positions
+from vidmodels.layers.positions import PositionStart, make_positions
 from vidmodels.layers.transformer import Block, drop_path_rates, init_transformer
 from vidmodels.ops.masking import gather_tokens
 from vidmodels.ops.patches import patch_grid, patchify
@@ -19,7 +19,10 @@ from vidmodels.ops.patches import patch_grid, patchify
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Geometry of a vision transformer; patch is (frames, rows, columns), size the side of the position table's crop."""
+    """Geometry of a vision transformer; patch is (frames, rows, columns), size the side of the position table's crop.
+
+    position_start: how the learned positions begin, small and random as published, or as sines and cosines of the place.
+    """
 
     dim: int
     depth: int
@@ -31,6 +34,7 @@ class ViTConfig:
     qkv_bias: bool = True
     class_token: bool = True
     separable: bool = True
+    position_start: PositionStart = "normal"
     drop_path: float = 0.0
 
     @property
@@ -49,7 +53,7 @@ class VideoViT(nn.Module):
         self.config = config
         self.patch_embed = nn.Conv3d(3, config.dim, config.patch, config.patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if config.class_token else None
-        self.pos = make_positions(config.separable)(config.grid, config.dim, config.class_token)
+        self.pos = make_positions(config.grid, config.dim, config.class_token, config.separable, config.position_start)
         rates = drop_path_rates(config.drop_path, config.depth)
         self.blocks = nn.ModuleList(
             Block(config.dim, config.num_heads, config.mlp_ratio, rate, config.qkv_bias) for rate in rates

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vidmodels.layers.positions import make_positions
+from vidmodels.layers.positions import PositionStart, make_positions
 from vidmodels.layers.transformer import LAYER_NORM_EPS, Block, init_transformer
 from vidmodels.ops.masking import gather_tokens
 
@@ -30,6 +30,7 @@ class DecoderConfig:
     mlp_ratio: float = 4.0
     own_class_token: bool = True
     separable: bool = True
+    position_start: PositionStart = "normal"
 
 
 class MaskedDecoder(nn.Module):
@@ -51,7 +52,7 @@ class MaskedDecoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.dim))
         own = class_token and config.own_class_token
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if own else None
-        self.pos = make_positions(config.separable)(grid, config.dim, class_token)
+        self.pos = make_positions(grid, config.dim, class_token, config.separable, config.position_start)
         self.blocks = nn.ModuleList(
             Block(config.dim, config.num_heads, config.mlp_ratio, qkv_bias=qkv_bias) for _ in range(config.depth)
         )

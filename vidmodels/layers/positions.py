@@ -5,13 +5,14 @@ T, H, W tokens along time, height and width, in t-major order; L = T*H*W; D chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 Grid = tuple[int, int, int]
+PositionStart = Literal["normal", "sinusoids"]
 
 
 class SeparablePositions(nn.Module):
@@ -83,6 +84,40 @@ def resize_joint(table: Tensor, old: Grid, new: Grid) -> Tensor:
     return lines.permute(1, 0, 2).reshape(1, new[0] * new[1] * new[2], -1)
 
 
-def make_positions(separable: bool) -> Callable[..., SeparablePositions | JointPositions]:
-    """The class of the positions that a configuration asks for."""
-    return SeparablePositions if separable else JointPositions
+@torch.no_grad()
+def fill_with_sinusoids(pos: SeparablePositions | JointPositions) -> None:
+    """Start learned tables as sines and cosines of the place: a third of the channels each for time, height and width.
+
+    The form of Vaswani et al. 2017 (section 3.5), with wavelengths up to 2 pi * 100 tokens, since grids are short.
+    Neighbours begin alike, so a small model need not first learn where its tokens are.
+    """
+    steps, rows, columns = pos.grid
+    dim = next(pos.parameters()).shape[-1]
+    third = dim // 6 * 2
+    temporal, spatial = torch.zeros(steps, dim), torch.zeros(rows, columns, dim)
+    temporal[:, :third] = _sinusoids(steps, third)
+    spatial[:, :, third : 2 * third] = _sinusoids(rows, third).unsqueeze(1)
+    spatial[:, :, 2 * third : 3 * third] = _sinusoids(columns, third)
+    if isinstance(pos, SeparablePositions):
+        pos.temporal.copy_(temporal.unsqueeze(0))
+        pos.spatial.copy_(spatial.flatten(0, 1).unsqueeze(0))
+    else:
+        places = temporal.view(steps, 1, 1, dim) + spatial
+        pos.table[:, int(pos.class_token) :] = places.flatten(0, 2)
+
+
+def _sinusoids(length: int, dim: int) -> Tensor:
+    """[length, dim], sines before cosines."""
+    frequencies = 100.0 ** (-torch.arange(dim // 2) / (dim // 2))
+    angles = torch.arange(length).unsqueeze(1) * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def make_positions(
+    grid: Grid, dim: int, class_token: bool = True, separable: bool = True, start: PositionStart = "normal"
+) -> SeparablePositions | JointPositions:
+    """The positions that a configuration asks for."""
+    pos = (SeparablePositions if separable else JointPositions)(grid, dim, class_token)
+    if start == "sinusoids":
+        fill_with_sinusoids(pos)
+    return pos

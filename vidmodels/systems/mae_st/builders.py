@@ -28,9 +28,11 @@ def masked_autoencoder(
     heads = decoder_heads or (16 if form == "mae_st" else 8)
     if decoder_dim % heads:
         raise ConfigError(f"model.decoder_dim {decoder_dim} is not a multiple of model.decoder_heads {heads}")
-    own = form == "mae_st"
-    decoder = DecoderConfig(decoder_dim, decoder_depth, heads, own_class_token=own, separable=own)
-    return MaskedAutoencoder(_encoder(encoder), decoder, pred_frames, "linspace" if own else "stride")
+    own, config = form == "mae_st", _encoder(encoder)
+    decoder = DecoderConfig(
+        decoder_dim, decoder_depth, heads, own_class_token=own, separable=own, position_start=config.position_start
+    )
+    return MaskedAutoencoder(config, decoder, pred_frames, "linspace" if own else "stride")
 
 
 def video_classifier(num_classes: int = 400, dropout: float = 0.0, head_std: float = 2e-5, **encoder: Any) -> VideoClassifier:

@@ -18,7 +18,9 @@ _SIZES = {
     "l": {"dim": 1024, "depth": 24, "num_heads": 16},
     "h": {"dim": 1280, "depth": 32, "num_heads": 16},
 }
-_TINY = {"dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 8, 8)}
+_TINY = {
+    "dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 8, 8), "position_start": "sinusoids",
+}  # fmt: skip
 
 # parameters and multiply-adds (matrix products and convolutions) of one clip, pre-training at 90 %. The published counts
 # are a few per cent higher: they embed the dropped patches too (81_691_860_552 for L), and count normalisation
