@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
+
 from pipelines.common.job import TrainJob, make_task, model_settings
-from vidmodels.core.errors import ConfigError, VidmodelsError
+from vidmodels.core.errors import VidmodelsError
 from vidmodels.core.recipe import MaskedRecipe
+
+log = logging.getLogger(__name__)
+
+FEW_STEPS = 100
+"""Under so many optimiser steps nothing is learned, which a first run on a few videos should say."""
 
 
 def check_job(job: TrainJob, world_size: int) -> None:
@@ -15,11 +23,12 @@ def check_job(job: TrainJob, world_size: int) -> None:
     from vidmodels.training.optim import param_groups
 
     plan = job.plan(world_size)
-    if job.recipe.schedule.max_steps is None and plan.total_steps * plan.batch_size < plan.epoch_length / 2:
-        raise ConfigError(
-            f"schedule.batch_size {plan.batch_size} is more than the {plan.epoch_length} videos of an epoch: choose a "
-            "smaller batch or more epochs"
-        )
+    if job.recipe.schedule.max_steps is None and plan.total_steps < FEW_STEPS:
+        epochs = math.ceil(FEW_STEPS * plan.batch_size / plan.epoch_length)
+        log.warning(
+            "%g epochs of %d videos in batches of %d are only %d steps; --schedule.epochs %d makes %d",
+            job.recipe.schedule.epochs, plan.epoch_length, plan.batch_size, plan.total_steps, epochs, FEW_STEPS,
+        )  # fmt: skip
     name, overrides = model_settings(job.recipe, job.sources)
     with torch.device("meta"):
         model = zoo.create_model(name, **overrides)

@@ -15,9 +15,10 @@ from typing import Generic, NoReturn, TypeVar
 
 import pydantic
 
+from pipelines.common.keys import explain, parse_keys
 from vidmodels import zoo
 from vidmodels.core.errors import ConfigError, VidmodelsError, did_you_mean
-from vidmodels.core.recipe import Recipe, RunSection, Section, flatten
+from vidmodels.core.recipe import Recipe, RunSection
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 
@@ -108,19 +109,6 @@ def load_recipe_file(path: str, recipe_type: type[RecipeT]) -> RecipeT:
         raise ConfigError(f"{path}: {explain(error, recipe_type)}") from None
 
 
-def explain(error: pydantic.ValidationError, recipe_type: type[Section]) -> str:
-    """The first problem of a validation as one sentence with the key, the value and the nearest known key."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = flatten(recipe_type().model_dump(mode="json"))
-        return f"unknown key {key!r}{did_you_mean(key, known)}"
-    message = first["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
-    return f"{key} = {first.get('input')!r} is not possible: {message}"
-
-
 def _base_recipe(words: list[str], recipe_type: type[RecipeT], default: str) -> tuple[RecipeT, list[str]]:
     if words and not words[0].startswith("-"):
         name, words = words[0], words[1:]
@@ -150,8 +138,6 @@ def _expand(words: list[str]) -> list[str]:
 
 
 def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: type[RecipeT]):
-    import tyro
-
     flags: dict = {
         "run": (RunSection, RunSection()),
         "fresh": (bool, pydantic.Field(False, description="Set an existing run of this name aside and start again.")),
@@ -160,16 +146,9 @@ def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: ty
     }
     job_type = pydantic.create_model("Job", __base__=recipe_type, **flags)
     job = job_type.model_validate({name: getattr(recipe, name) for name in recipe_type.model_fields})
-    names = ", ".join(sorted(zoo.recipes(recipe_type)))
-    try:
-        return tyro.cli(
-            job_type,
-            default=job,
-            args=words,
-            prog=program,
-            config=(tyro.conf.FlagConversionOff,),
-            description=f"{(recipe_type.__doc__ or '').splitlines()[0]}\n\n"
-            f"usage: {program} [RECIPE | --recipe FILE.json] --key value ...\nrecipes: {names}",
-        )
-    except pydantic.ValidationError as error:
-        raise ConfigError(explain(error, recipe_type)) from None
+    about = (
+        f"{(recipe_type.__doc__ or '').splitlines()[0]}\n\n"
+        f"usage: {program} [RECIPE | --recipe FILE.json] --key value ...\n\n"
+        f"recipes: {', '.join(sorted(zoo.recipes(recipe_type)))}"
+    )
+    return parse_keys(words, job_type, job, program, about)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def _folder(storage: str, name: str) -> RunFolder:
         except OSError as error:
             raise RunError(f"cannot create {scratch}: {error}; choose another folder with --run.storage") from error
         return RunFolder(str(scratch), scratch)
-    scratch = Path.home() / ".cache" / "vidmodels" / "scratch" / name
+    scratch = Path.home() / ".cache" / "vidmodels" / "scratch" / section_hash(uri) / name
     scratch.mkdir(parents=True, exist_ok=True)
     return RunFolder(uri, scratch)
 
@@ -147,4 +148,6 @@ def _set_aside(folder: RunFolder) -> None:
         system.move(path, f"{path}.old-{number}")
     except (OSError, pa.ArrowException) as error:
         raise RunError(f"cannot set {folder.uri} aside: {error}; choose another --run.name") from error
+    if not folder.is_local:
+        shutil.rmtree(folder.scratch, ignore_errors=True)
     log.info("the old run is kept in %s.old-%d", folder.uri, number)

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
-import pydantic
 from pydantic import Field
 
-from pipelines.common.program import exit_with, explain
-from vidmodels.core.errors import ConfigError
+from pipelines.common.keys import parse_keys
+from pipelines.common.program import exit_with
 from vidmodels.core.recipe import DataSection, EvalSection, RunSection, Section
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -60,17 +59,7 @@ def run_model_program(
 
 def parse_settings(words: list[str], program: str, settings_type: type[SectionT]) -> SectionT:
     """The settings of a command line whose first word is the model. Exits 0 after `--help`; raises ConfigError."""
-    import tyro
-
     if words and not words[0].startswith("-"):
         words = ["--model", *words]
-    try:
-        return tyro.cli(
-            settings_type,
-            args=words,
-            prog=program,
-            config=(tyro.conf.FlagConversionOff,),
-            description=f"{settings_type.__doc__}\n\nusage: {program} MODEL --key value ...",
-        )
-    except pydantic.ValidationError as error:
-        raise ConfigError(explain(error, settings_type)) from None
+    about = f"{settings_type.__doc__}\n\nusage: {program} MODEL --key value ..."
+    return parse_keys(words, settings_type, None, program, about)

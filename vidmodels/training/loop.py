@@ -109,6 +109,7 @@ class Trainer:
         self.explosion = ExplosionGuard(recipe.train.explode_factor)
         self.bad_samples: dict[str, str] = {}
         self.seen = 0
+        self.told_of_short_clips = False
         self.step = 0
 
     def resume(self) -> int:
@@ -155,7 +156,7 @@ class Trainer:
             batch = next(batches)
             interval.wait += time.perf_counter() - waited
             self._check_numbers(batch, part)
-            self._count_errors(batch)
+            self._count_errors(batch, interval)
             ids += batch.ids
             losses.append(self._backward(batch.to(self.world.device), context, part, interval))
         norm = clip_gradients(self.model, self.recipe.optim.clip_norm)
@@ -199,8 +200,11 @@ class Trainer:
                 f"instead of {first}...: the data pipeline lost its order"
             )
 
-    def _count_errors(self, batch: Batch) -> None:
+    def _count_errors(self, batch: Batch, interval: Interval) -> None:
         self.bad_samples.update(batch.errors)
+        repeated = batch.extra.get("repeated")
+        if repeated is not None:
+            interval.add({"short_clips": torch.tensor((repeated > 0).mean() / self.plan.accumulate, device=self.world.device)})
 
     def _set_learning_rate(self) -> None:
         schedule, plan = self.recipe.schedule, self.plan
@@ -222,8 +226,18 @@ class Trainer:
         if self.world.rank == 0:
             for listener in self.listeners:
                 listener.on_metrics(self.step, means, interval.clips, interval.wait / steps, elapsed / steps)
+        self._tell_of_short_clips(means.get("short_clips", 0.0))
         self._check_bad_fraction()
         return means
+
+    def _tell_of_short_clips(self, share: float) -> None:
+        if share > 0 and not self.told_of_short_clips and self.world.rank == 0:
+            clip = self.recipe.data.clip
+            log.warning(
+                "%.0f %% of the videos are shorter than the clip (%d frames, stride %d): their last frame is repeated",
+                100 * share, clip.num_frames, clip.frame_stride,
+            )  # fmt: skip
+            self.told_of_short_clips = True
 
     def _check_bad_fraction(self) -> None:
         # each worker counts what it has read itself

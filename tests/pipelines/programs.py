@@ -1,0 +1,62 @@
+"""Calling the programs as a user does, in this process, with models and data that take seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.common.evaluate import evaluate
+from pipelines.common.execute import execute
+from pipelines.common.predict import predict
+from pipelines.common.program import run_program
+from pipelines.common.settings import EvaluateSettings, PredictSettings, run_model_program
+from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
+
+QUICK = ("--run.backend", "local", "--run.decoders", "0", "--run.log-every", "2", "--schedule.batch-size", "4",
+         "--schedule.max-steps", "4", "--train.checkpoint-every", "2", "--train.precision", "float32",
+         "--data.synthetic.num-videos", "20")  # fmt: skip
+BARE = ("--run.lineage", "False", "--run.pictures", "False")
+
+
+@dataclass
+class Answer:
+    """What a program said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Programs:
+    """The four programs; `home` is their storage."""
+
+    def __init__(self, home: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.home, self._capture = home, capture
+
+    def pretrain(self, *words: str) -> Answer:
+        return self._call(lambda: run_program("pretrain_mae", MaskedRecipe, "mae_st_tiny", execute, (*QUICK, *words)))
+
+    def classify(self, *words: str, recipe: str = "mae_st_tiny_classifier") -> Answer:
+        argv = (recipe, *QUICK, *words)
+        return self._call(lambda: run_program("train_classifier", ClassifyRecipe, "mae_st_tiny_classifier", execute, argv))
+
+    def evaluate(self, *words: str) -> Answer:
+        argv = (*words, "--run.backend", "local")
+        return self._call(lambda: run_model_program("evaluate_model", EvaluateSettings, evaluate, argv))
+
+    def predict(self, *words: str) -> Answer:
+        argv = (*words, "--run.backend", "local")
+        return self._call(lambda: run_model_program("predict_videos", PredictSettings, predict, argv))
+
+    def runs(self, program: str) -> list[Path]:
+        """Folders of the program's runs, without those that were set aside."""
+        return sorted(p for p in self.home.glob(f"{program}-*") if ".old-" not in p.name)
+
+    def _call(self, body) -> Answer:
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            body()
+        said = self._capture.readouterr()
+        return Answer(ended.value.code or 0, said.out, said.err)  # type: ignore[arg-type]

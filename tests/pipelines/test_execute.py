@@ -1,0 +1,219 @@
+"""The training programs from the command line to the registered model, without Ray."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.data import videos
+from tests.pipelines.programs import BARE
+from vidmodels import zoo
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_pre_training_leaves_pictures_lineage_and_a_model_that_fine_tuning_takes_by_name(programs):
+    said = programs.pretrain()
+    assert said.code == 0, said.err
+    (folder,) = programs.runs("pretrain_mae")
+    for name in ("recipe.json", "finished.json", "metrics.csv", "loss_curve.png", "sample_batch.png", "reconstruction.png",
+                 "reconstruction.mp4", "report.html", "model/model.safetensors"):  # fmt: skip
+        assert (folder / name).stat().st_size > 0, name
+    rows = rows_of(folder)
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(0 < float(row["patch_mean_loss"]) < float(row["loss"]) for row in rows), "untrained, worse than the mean"
+    assert "registered as models:/mae_st_vit_tiny_pretrain@latest" in said.out
+
+    again = programs.pretrain()
+    assert again.code == 0
+    assert "is finished (step 4" in again.out
+    assert "--fresh" in again.out
+
+    tuned = programs.classify("--init", "models:/mae_st_vit_tiny_pretrain@latest", "--run.pictures", "False",
+                              recipe="mae_st_tiny_finetune")  # fmt: skip
+    assert tuned.code == 0, tuned.err
+    (run,) = programs.runs("train_classifier")
+    assert json.loads((run / "finished.json").read_text())["metrics"]["val_videos"] == 10
+    model, metadata = zoo.load_model(run / "model" / "model.safetensors")
+    assert metadata["classes"][:2] == ["left", "right"]
+    assert model.num_classes == 10
+
+
+def test_a_probe_trains_the_head_only(programs, tmp_path):
+    programs.pretrain(*BARE)
+    (source,) = programs.runs("pretrain_mae")
+    said = programs.classify("--init", str(source), *BARE, recipe="mae_st_tiny_probe")
+    assert said.code == 0, said.err
+    (run,) = programs.runs("train_classifier")
+    before, _ = zoo.load_model(source / "model" / "model.safetensors")
+    after, _ = zoo.load_model(run / "model" / "model.safetensors")
+    fixed = before.encoder.state_dict()
+    assert all(torch.equal(value, fixed[key]) for key, value in after.encoder.state_dict().items())
+    assert after.head.weight.abs().sum() > 0
+
+
+def test_sigterm_writes_a_checkpoint_and_the_next_start_ends_as_if_nothing_had_been(programs):
+    calm = programs.pretrain(*BARE, "--run.name", "calm")
+    assert calm.code == 0
+    wanted, _ = zoo.load_model(programs.home / "calm" / "model" / "model.safetensors")
+
+    def at_first_line(frame, event, arg):
+        # the loop's first report of metrics: half-way of the four steps
+        if event == "call" and frame.f_code.co_name == "on_metrics" and "watch.py" in frame.f_code.co_filename:
+            sys.setprofile(None)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    sys.setprofile(at_first_line)
+    try:
+        stopped = programs.pretrain(*BARE, "--run.name", "stopped")
+    finally:
+        sys.setprofile(None)
+    assert stopped.code == 143
+    assert "stopped at step 2 with a checkpoint" in stopped.err
+    assert not (programs.home / "stopped" / "finished.json").exists()
+    resumed = programs.pretrain(*BARE, "--run.name", "stopped")
+    assert resumed.code == 0, resumed.err
+    found, _ = zoo.load_model(programs.home / "stopped" / "model" / "model.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(wanted.state_dict().values(), found.state_dict().values()))
+    assert [row["step"] for row in rows_of(programs.home / "stopped")] == ["2", "4"]
+
+
+def test_dry_run_writes_nothing(programs):
+    said = programs.pretrain("--dry-run")
+    assert said.code == 0, said.err
+    assert "one step went through" in said.out
+    assert programs.runs("pretrain_mae") == []
+
+
+def test_a_name_that_exists_with_another_recipe(programs):
+    programs.pretrain(*BARE, "--run.name", "mine")
+    said = programs.pretrain(*BARE, "--run.name", "mine", "--optim.lr", "0.5")
+    assert said.code == 1
+    assert "optim.lr: 0.0015 -> 0.5" in said.err
+    fresh = programs.pretrain(*BARE, "--run.name", "mine", "--optim.lr", "0.5", "--fresh")
+    assert fresh.code == 0, fresh.err
+    assert (programs.home / "mine.old-1" / "finished.json").exists()
+
+
+def test_published_forms_and_classes_travel(programs, tmp_path):
+    """A folder per class, a held-out share, and the class names in the weights."""
+    for name in ("jump", "run"):
+        (tmp_path / "classes" / name).mkdir(parents=True)
+        for number in range(6):
+            videos.write(tmp_path / "classes" / name / f"{number}.mp4", 20, size=(32, 32))
+    said = programs.classify("--data.path", str(tmp_path / "classes"), "--data.val-fraction", "0.3", *BARE)
+    assert said.code == 0, said.err
+    (run,) = programs.runs("train_classifier")
+    assert zoo.read_metadata(run / "model" / "model.safetensors")["classes"] == ["jump", "run"]
+
+
+# ---- what is wrong outside: one sentence each, a non-zero exit, no run left behind
+
+
+def sentence(said, *parts: str) -> None:
+    assert said.code in (1, 2), said
+    last = said.err.strip().splitlines()[-1]
+    for part in parts:
+        assert part in last, said.err
+    assert "Traceback" not in said.err
+
+
+def folder_of(tmp_path, **files: bytes):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_bytes(content)
+    return str(folder)
+
+
+def test_no_folder(programs, tmp_path):
+    sentence(programs.pretrain("--data.path", str(tmp_path / "none")), str(tmp_path / "none"))
+    assert programs.runs("pretrain_mae") == []
+
+
+def test_an_empty_folder_and_one_without_videos(programs, tmp_path):
+    folder = folder_of(tmp_path)
+    sentence(programs.pretrain("--data.path", folder), "is empty", folder)
+    (tmp_path / "videos" / "notes.txt").write_text("hello")
+    sentence(programs.pretrain("--data.path", folder), "no video", folder)
+
+
+def test_all_corrupt(programs, tmp_path):
+    folder = folder_of(tmp_path, **{f"v{i}__mp4": b"not a video" * 100 for i in range(8)})
+    sentence(programs.pretrain("--data.path", folder, *BARE), "could not be decoded", "data.max_bad_fraction")
+
+
+def test_a_bucket_that_is_away(programs):
+    sentence(programs.pretrain("--data.path", "s3://bucket.invalid.example/x?endpoint_override=http://127.0.0.1:9"), "s3://")
+
+
+def test_an_unknown_scheme(programs):
+    sentence(programs.pretrain("--data.path", "ftp://host/videos"), "ftp://host/videos")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_folder(programs, tmp_path):
+    folder = folder_of(tmp_path)
+    os.chmod(folder, 0)
+    sentence(programs.pretrain("--data.path", folder), folder)
+
+
+def test_patches_that_do_not_divide(programs):
+    sentence(programs.pretrain("--data.clip.size", "36"), "36", "patch")
+
+
+def test_a_run_of_a_few_steps_says_so(programs):
+    said = programs.pretrain("--schedule.max-steps", "None", "--schedule.epochs", "0.4", *BARE)
+    assert said.code == 0, said.err
+    assert "only 2 steps; --schedule.epochs 20 makes 100" in said.err
+
+
+def test_a_classifier_without_labels(programs, tmp_path):
+    folder = folder_of(tmp_path)
+    videos.write(tmp_path / "videos" / "a.mp4", 20, size=(32, 32))
+    sentence(programs.classify("--data.path", folder), "have no labels")
+
+
+def test_a_model_of_another_task(programs):
+    sentence(programs.pretrain("--model.name", "mae_st_vit_tiny"), "mae_st_vit_tiny", "classify")
+
+
+def test_weights_that_are_not_there(programs):
+    sentence(programs.classify("--init", "nowhere.pth", *BARE), "no weights file at nowhere.pth")
+    sentence(programs.classify("--init", "models:/nobody@latest", *BARE), "no model registry")
+
+
+def test_weights_of_another_model(programs, tmp_path):
+    torch.save({"model": {"conv1.weight": torch.zeros(64, 3, 7, 7)}}, tmp_path / "resnet.pth")
+    sentence(programs.classify("--init", str(tmp_path / "resnet.pth"), *BARE), "resnet.pth")
+
+
+def test_truncated_weights(programs, tmp_path):
+    torch.save({"model": {"conv1.weight": torch.zeros(64, 3, 7, 7)}}, tmp_path / "w.pth")
+    whole = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(whole[: len(whole) // 2])
+    sentence(programs.classify("--init", str(tmp_path / "w.pth"), *BARE), "w.pth")
+
+
+def test_a_clip_longer_than_the_video_repeats_the_last_frame_and_says_so(programs, tmp_path):
+    folder = folder_of(tmp_path)
+    for number in range(8):
+        videos.write(tmp_path / "videos" / f"{number}.mp4", 9, size=(32, 32))
+    said = programs.pretrain("--data.path", folder, *BARE)
+    assert said.code == 0, said.err
+    assert "shorter than the clip" in said.err
+
+
+def test_a_relative_path_in_a_submitted_job(programs, monkeypatch):
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    sentence(programs.pretrain("--data.path", "clips"), "'clips' is relative", "absolute path")
