@@ -243,8 +243,11 @@ class Trainer:
         # each worker counts what it has read itself
         seen = min(self.step * self.plan.batch_size, self.plan.epoch_length) // self.world.size
         ceiling = self.recipe.data.max_bad_fraction
-        # under 20 samples a single bad file would already exceed a ceiling of 5 %
-        if len(self.bad_samples) > max(ceiling * seen, 1):
+        allowed = max(ceiling * seen, 1.0)
+        if seen < self.plan.epoch_length // self.world.size:
+            # a share of few samples says little: until all were seen, three standard deviations of a count are granted
+            allowed += 3 * (ceiling * seen) ** 0.5
+        if len(self.bad_samples) > allowed:
             listed = "; ".join(f"{key}: {why}" for key, why in sorted(self.bad_samples.items())[:20])
             raise RunError(
                 f"{len(self.bad_samples)} of about {seen} videos could not be decoded, more than "
