@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 import threading
@@ -143,15 +144,13 @@ def _train(config: dict[str, Any], world: World) -> dict[str, Any]:
     loop itself, while a report waits for the controller's next look and may be lost when a worker dies after it.
     """
     from pipelines.common.monitor import RemoteListener, RemoteStop
-    from vidmodels.training.distributed import gather_objects
 
     job, mailbox = config["job"], config["mailbox"]
     listeners = (RemoteListener(mailbox),) if world.rank == 0 else ()
     trainer = job.make_trainer(world, listeners, RemoteStop(mailbox))
     trainer.resume()
     outcome = trainer.run(_batches(job, trainer, world, config["ledger"]))
-    bad = {key: why for part in gather_objects(outcome.bad_samples, world) for key, why in part.items()}
-    return {"step": outcome.step, "stopped": outcome.stopped, "metrics": outcome.metrics, "bad_samples": bad}
+    return dataclasses.asdict(outcome)
 
 
 def _batches(job: TrainJob, trainer: Trainer, world: World, ledger: ActorHandle):

@@ -39,8 +39,7 @@ def test_pre_training_leaves_pictures_lineage_and_a_model_that_fine_tuning_takes
     assert "is finished (step 4" in again.out
     assert "--fresh" in again.out
 
-    tuned = programs.classify("--init", "models:/mae_st_vit_tiny_pretrain@latest", "--run.pictures", "False",
-                              recipe="mae_st_tiny_finetune")  # fmt: skip
+    tuned = programs.classify("--init", "models:/mae_st_vit_tiny_pretrain@latest", "--run.pictures", "False")
     assert tuned.code == 0, tuned.err
     (run,) = programs.runs("train_classifier")
     assert json.loads((run / "finished.json").read_text())["metrics"]["val_videos"] == 10

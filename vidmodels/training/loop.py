@@ -20,7 +20,7 @@ from vidmodels.core.errors import RunError
 from vidmodels.core.recipe import Recipe
 from vidmodels.tasks.base import StepContext, Task
 from vidmodels.training.checkpoint import Checkpointer
-from vidmodels.training.distributed import World, all_reduce_mean, wrap
+from vidmodels.training.distributed import World, all_reduce_mean, gather_objects, wrap
 from vidmodels.training.ema import Ema
 from vidmodels.training.guard import ExplosionGuard, FiniteGuard
 from vidmodels.training.optim import build_optimizer, clip_gradients
@@ -201,7 +201,9 @@ class Trainer:
             )
 
     def _count_errors(self, batch: Batch, interval: Interval) -> None:
-        self.bad_samples.update(batch.errors)
+        new = {key: why for key, why in batch.errors.items() if key not in self.bad_samples}
+        self.bad_samples.update(new)
+        interval.add({"new_bad_samples": torch.tensor(float(len(new)), device=self.world.device)})
         repeated = batch.extra.get("repeated")
         if repeated is not None:
             interval.add({"short_clips": torch.tensor((repeated > 0).mean() / self.plan.accumulate, device=self.world.device)})
@@ -217,6 +219,8 @@ class Trainer:
 
     def _report(self, interval: Interval) -> dict[str, float]:
         means = interval.means(self.world)
+        if means.pop("new_bad_samples", 0.0) > 0:
+            self._share_bad_samples()
         self.explosion.check(means.get("loss", 0.0), self.step)
         elapsed = max(time.perf_counter() - interval.started, 1e-9)
         steps = max(interval.steps, 1)
@@ -230,6 +234,10 @@ class Trainer:
         self._check_bad_fraction()
         return means
 
+    def _share_bad_samples(self) -> None:
+        """What any worker could not decode is known to all of them."""
+        self.bad_samples = {key: why for part in gather_objects(self.bad_samples, self.world) for key, why in part.items()}
+
     def _tell_of_short_clips(self, share: float) -> None:
         if share > 0 and not self.told_of_short_clips and self.world.rank == 0:
             clip = self.recipe.data.clip
@@ -240,17 +248,16 @@ class Trainer:
             self.told_of_short_clips = True
 
     def _check_bad_fraction(self) -> None:
-        # each worker counts what it has read itself
-        seen = min(self.step * self.plan.batch_size, self.plan.epoch_length) // self.world.size
+        seen = min(self.step * self.plan.batch_size, self.plan.epoch_length)
         ceiling = self.recipe.data.max_bad_fraction
         allowed = max(ceiling * seen, 1.0)
-        if seen < self.plan.epoch_length // self.world.size:
+        if seen < self.plan.epoch_length:
             # a share of few samples says little: until all were seen, three standard deviations of a count are granted
             allowed += 3 * (ceiling * seen) ** 0.5
         if len(self.bad_samples) > allowed:
             listed = "; ".join(f"{key}: {why}" for key, why in sorted(self.bad_samples.items())[:20])
             raise RunError(
-                f"{len(self.bad_samples)} of about {seen} videos could not be decoded, more than "
+                f"{len(self.bad_samples)} of {seen} videos could not be decoded, more than "
                 f"data.max_bad_fraction {ceiling} allows: {listed}"
             )
 
@@ -275,6 +282,7 @@ class Trainer:
 
     def save(self, metrics: dict[str, float]) -> str:
         """Write a checkpoint of the current step; all workers take part."""
+        self._share_bad_samples()
         state = TrainState(
             step=self.step,
             samples=self.step * self.plan.batch_size,

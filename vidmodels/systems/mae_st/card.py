@@ -100,7 +100,7 @@ _LAPTOP = [
     ZooEntry(
         "mae_st_vit_tiny", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
         _TINY_INPUT, config={**_TINY, "num_classes": 10, "head_std": 0.02},
-        recipes=("mae_st_tiny_classifier", "mae_st_tiny_finetune", "mae_st_tiny_probe"),
+        recipes=("mae_st_tiny_classifier", "mae_st_tiny_probe"),
         params=487_978, macs=74_565_312, formats=_FORMATS[:1], licence="Apache-2.0", summary="classifier for laptops",
     ),
 ]  # fmt: skip

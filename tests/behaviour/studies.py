@@ -1,0 +1,66 @@
+"""What is learned, against what the papers argue against: each study is a table of accuracies on the synthetic world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.behaviour.runs import Lab
+
+# a clip of 16 frames a millisecond apart is one frame, repeated
+ONE_FRAME = ("--data.clip.fps", "1000")
+PROBE = "mae_st_tiny_probe"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a value for each seed."""
+
+    name: str
+    values: tuple[float, ...]
+    percent: bool = True
+
+    def text(self) -> str:
+        shown = [f"{100 * v:.1f}" if self.percent else f"{v:.4f}" for v in self.values]
+        mean = sum(self.values) / len(self.values)
+        return f"| {self.name} | {100 * mean:.1f} % |" if self.percent and len(shown) == 1 else (
+            f"| {self.name} | {', '.join(shown)} (mean {100 * mean:.1f} %) |" if self.percent
+            else f"| {self.name} | {', '.join(shown)} |")  # fmt: skip
+
+
+def motion(lab: Lab, seeds: range, steps: int = 2500) -> Iterator[Row]:
+    """A tiny video classifier, and the same on one frame, which cannot tell motions apart."""
+    scores = tuple(lab.classify(f"video-{steps}", s, steps) for s in seeds)
+    yield Row(f"tiny classifier, {steps} steps", scores)
+    few = min(steps, 1000)
+    yield Row(f"the same on one random frame, {few} steps",
+              tuple(lab.classify(f"frame-{few}", s, few, *ONE_FRAME) for s in seeds))  # fmt: skip
+
+
+def probe(lab: Lab, seeds: range, epochs: float = 8, steps: int = 1500) -> Iterator[Row]:
+    """What a linear layer reads from a frozen encoder, by the kind of masking that it was pre-trained with."""
+    yield Row(f"random weights, linear probe of {steps} steps",
+              tuple(lab.classify(f"probe-random-{steps}", s, steps, recipe=PROBE) for s in seeds))  # fmt: skip
+    for sampling in ("frame", "random"):
+        runs = [lab.pretrain(s, epochs, sampling) for s in seeds]
+        shares = tuple(m["loss"] / m["patch_mean_loss"] for _, m in runs)
+        yield Row(f"{sampling} masking 0.75, {epochs:g} epochs: loss / loss of each patch's mean", shares, percent=False)
+        name = f"probe-{sampling}-{epochs:g}-{steps}"
+        scores = tuple(lab.classify(name, s, steps, recipe=PROBE, init=run) for s, (run, _) in zip(seeds, runs))
+        yield Row(f"{sampling} masking, linear probe", scores)
+
+
+def few_labels(
+    lab: Lab, seeds: range, budgets: tuple[float, ...] = (0, 2, 4, 8, 16), per_class: int = 20, steps: int = 600
+) -> Iterator[Row]:
+    """Fine-tuning on a few labels over the budget of pre-training, in epochs of two clips a video; 0 is from scratch."""
+    for epochs in budgets:
+        runs = [lab.pretrain(s, epochs)[0] if epochs else None for s in seeds]
+        name = f"few{per_class}-{epochs:g}-{steps}"
+        scores = tuple(lab.classify(name, s, steps, per_class=per_class, init=run) for s, run in zip(seeds, runs))
+        yield Row(
+            f"{per_class} labels a class, " + (f"{epochs:g} epochs of pre-training" if epochs else "from scratch"), scores
+        )
+
+
+STUDIES: dict[str, Callable[..., Iterator[Row]]] = {"motion": motion, "probe": probe, "few_labels": few_labels}
