@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME ...]`: measure, print both sides and a line `NAME ratio=R (min..max)` for each ratio."""
+"""`python -m tests.bench [NAME ...]`: measure, print both sides and last a line `NAME ratio=R (min.. max..)` for each ratio."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ def main(argv: Sequence[str]) -> int:
         print(name, flush=True)
         found = known[name]()
         ratios += found
+    for one in ratios:
+        if one.wanted:
+            print(f"  {one.name}: the bound is {one.wanted}")
     for one in ratios:
         print(one)
     return 0

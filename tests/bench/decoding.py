@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +74,37 @@ def decode_repeat(rounds: int = 5) -> list[Ratio]:
 
             x, y = alternate(four, one, 1)
             a, b = a + x, b + y
+        others = {name: [seconds(functools.partial(read, path, plan)) for plan in plans] for name, read in _others().items()}
     shown("four separate decodes", a)
     shown("one pass", b)
+    for name, values in others.items():
+        shown(f"beside: {name}, one call, one thread", values)
     return [ratio("decode_repeat", a, b, ">= 1.43")]
+
+
+def _others() -> dict[str, Callable[[Path, list[list[float]]], object]]:
+    """Other decoders that are installed (extra `bench`), each reading all frames in one call."""
+    found: dict[str, Callable[[Path, list[list[float]]], object]] = {}
+    try:
+        from torchcodec.decoders import VideoDecoder
+
+        def torchcodec(path: Path, wanted: list[list[float]]) -> object:
+            return VideoDecoder(str(path), num_ffmpeg_threads=1).get_frames_played_at(sorted(t for one in wanted for t in one))
+
+        found["torchcodec"] = torchcodec
+    except (ImportError, RuntimeError, OSError) as error:  # it needs FFmpeg's libraries
+        print(f"  torchcodec cannot be measured: {str(error).splitlines()[0]}")
+    try:
+        import decord
+
+        def with_decord(path: Path, wanted: list[list[float]]) -> object:
+            reader = decord.VideoReader(str(path), num_threads=1)
+            return reader.get_batch([min(round(t * 30), len(reader) - 1) for one in wanted for t in one])
+
+        found["decord"] = with_decord
+    except ImportError as error:
+        print(f"  decord cannot be measured: {error}")
+    return found
 
 
 def _reader(folder: Path, videos: int) -> TrainReader:

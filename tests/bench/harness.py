@@ -19,8 +19,7 @@ class Ratio:
     wanted: str = ""
 
     def __str__(self) -> str:
-        bound = f"  wanted {self.wanted}" if self.wanted else ""
-        return f"{self.name} ratio={self.value:.3f} ({self.low:.3f}..{self.high:.3f}){bound}"
+        return f"{self.name} ratio={self.value:.3f} (min {self.low:.3f} max {self.high:.3f})"
 
 
 def seconds(work: Callable[[], object]) -> float:

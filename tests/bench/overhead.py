@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.bench.harness import Ratio, shown
+from tests.bench.harness import Ratio, alternate, ratio, shown
+
+if TYPE_CHECKING:
+    from pipelines.common.job import TrainJob
+    from vidmodels.core.batch import Batch
+
+STEP_S = 2.2
+"""Wanted length of a step: the batch is chosen for it."""
+LEFT_OUT = 5
+"""First steps of a part, in which processes warm up."""
 
 
-def overhead(steps: int = 100) -> list[Ratio]:
-    """Seconds of a step on batches in memory / under Ray, one thread each, start-up excluded.
+@dataclass
+class Clock:
+    """A listener that keeps the length of each step."""
 
-    A step is made to last about 2 s by its batch; the synthetic world is decoded beside it.
+    steps: list[float] = field(default_factory=list)
+
+    def on_metrics(self, step, metrics, clips, wait_s, step_s) -> None:
+        self.steps.append(step_s)
+
+    def on_checkpoint(self, step, uri) -> None:
+        pass
+
+    def mean(self) -> float:
+        counted = self.steps[LEFT_OUT:]
+        return sum(counted) / len(counted)
+
+
+def overhead(steps: int = 100, parts: int = 4) -> list[Ratio]:
+    """Seconds of a step on batches in memory / under Ray, one thread each; start-ups excluded, in alternating parts.
+
+    The synthetic world is decoded beside the training under Ray; checkpoints come at the end of a part.
     """
     import torch
 
@@ -26,50 +54,48 @@ def overhead(steps: int = 100) -> list[Ratio]:
 
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    recipe = mae_st_tiny()
-    batch = int(os.environ.get("VIDMODELS_BENCH_BATCH", "64"))
-    recipe = recipe.replace(
-        data=recipe.data.replace(synthetic=recipe.data.synthetic.replace(num_videos=256)),
-        schedule=recipe.schedule.replace(epochs=10_000, max_steps=steps, batch_size=batch),
-        train=recipe.train.replace(checkpoint_every=10 * steps),
-    )
+    base = mae_st_tiny()
+    run = RunSection(decoders=1, log_every=1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = base.data.replace(synthetic=base.data.synthetic.replace(num_videos=512))
+        sources = load_sources(data, name)
+        count = iter(range(10_000))
 
-    class Clock:
-        def __init__(self) -> None:
-            self.steps: list[tuple[int, float]] = []
+        def job(batch: int, total: int) -> TrainJob:
+            recipe = base.replace(
+                data=data,
+                schedule=base.schedule.replace(epochs=10_000, max_steps=total, batch_size=batch),
+                train=base.train.replace(checkpoint_every=total),
+            )
+            return TrainJob("bench", recipe, run, sources, str(folder / str(next(count)) / "checkpoints"))
 
-        def on_metrics(self, step, metrics, clips, wait_s, step_s) -> None:
-            self.steps.append((step, step_s))
+        def bare(batch: int, total: int) -> float:
+            clock, work = Clock(), job(batch, total)
+            trainer = work.make_trainer(World(), (clock,))
+            trainer.run(in_memory(work, trainer.plan.micro, trainer.plan.total_steps))
+            return clock.mean()
 
-        def on_checkpoint(self, step, uri) -> None:
-            pass
+        def under_ray(batch: int, total: int) -> float:
+            clock = Clock()
+            ray_backend.train(job(batch, total), (clock,), lambda: False)
+            return clock.mean()
 
-        def mean(self) -> list[float]:
-            return [s for step, s in self.steps if step > 10]
-
-    with tempfile.TemporaryDirectory() as folder:
-        sources = load_sources(recipe.data, folder)
-        under_ray, bare = Clock(), Clock()
-        job = TrainJob("bench", recipe, RunSection(decoders=1), sources, f"{Path(folder)}/ray/checkpoints")
-        ray_backend.train(job, (under_ray,), lambda: False)
-        job = TrainJob("bench", recipe, RunSection(), sources, f"{Path(folder)}/bare/checkpoints")
-        trainer = job.make_trainer(World(), (bare,))
-        trainer.run(_in_memory(job, trainer.plan))
-    a, b = bare.mean(), under_ray.mean()
-    shown("bare loop, batches in memory", a)
-    shown("under Ray", b)
-    value = sum(a) / len(a) / (sum(b) / len(b))
-    return [Ratio("overhead", value, min(a) / max(b), max(a) / min(b), ">= 0.93")]
+        batch = max(8, round(STEP_S / bare(16, LEFT_OUT + 10) * 16))
+        total = LEFT_OUT + steps // parts
+        print(f"  {batch} videos x {base.data.clip.repeats} clips a step, {parts} parts of {steps // parts} steps each")
+        a, b = alternate(lambda: bare(batch, total), lambda: under_ray(batch, total), parts)
+    shown("bare loop, batches in memory, a step", a)
+    shown("under Ray, a step", b)
+    return [ratio("overhead", a, b, ">= 0.93")]
 
 
-def _in_memory(job, plan):
-    from dataclasses import replace
-
+def in_memory(job: TrainJob, micro: int, steps: int) -> Iterator[Batch]:
+    """The same decoded batch again and again, under the numbers that the loop expects."""
     import torch
 
     from vidmodels.data.collate import to_batch
 
-    batch = to_batch(job.reader().read_batch(range(plan.micro)))
-    for step in range(plan.total_steps):
-        yield replace(batch, numbers=torch.arange(step * plan.micro, (step + 1) * plan.micro))
-        time.sleep(0)
+    batch = to_batch(job.reader().read_batch(range(micro)))
+    for step in range(steps):
+        yield replace(batch, numbers=torch.arange(step * micro, (step + 1) * micro))

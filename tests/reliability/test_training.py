@@ -116,7 +116,6 @@ def test_a_worker_is_killed(start, calm):
         assert len(workers) == 2
         workers[1].kill()
         assert program.finish() == 0, program.log()
-    assert "resumed at step" in program.log()
     assert program.losses() == calm
 
 

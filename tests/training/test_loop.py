@@ -73,8 +73,8 @@ def trainer_in(folder, heard, steps=6, accumulate=1, every=100, poison=lambda st
         schedule=ScheduleSection(batch_size=8, accumulate=accumulate, max_steps=steps, epochs=100, warmup_epochs=0),
         train=TrainSection(precision="float32", checkpoint_every=every, **train),
     )
-    return Trainer(TinyNet(), Rows(poison), recipe, make_plan(recipe, EPOCH, 1), World(), Checkpointer(str(folder)), (heard,), 1,
-                   stop, evaluate)  # fmt: skip
+    plan = make_plan(recipe, EPOCH, 1)
+    return Trainer(TinyNet(), Rows(poison), recipe, plan, World(), Checkpointer(str(folder)), (heard,), 1, stop, evaluate)
 
 
 def test_accumulated_micro_batches_make_the_same_step_as_one_batch(tmp_path):
