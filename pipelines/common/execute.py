@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
+SEND_AT_END_S = 60.0
+"""How long an ended program waits for MLflow to take what is left; the rest stays in the spool."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def execute(invocation: Invocation) -> int:
             print(f"stopped at step {outcome.step} with a checkpoint; the same command goes on from it", file=sys.stderr)
             return stop.exit_code or 143
         finish(job, folder, outcome, spool)
-        if writer is not None and (pending := writer.close(60.0)):
+        if writer is not None and (pending := writer.close(SEND_AT_END_S)):
             log.warning("%d records are not in MLflow yet: vidmodels runs sync %s", pending, writer.folder)
     return 0
 

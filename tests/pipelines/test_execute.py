@@ -6,15 +6,18 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from pipelines.common.spool import pending_records
 from tests.data import videos
 from tests.pipelines.programs import BARE
 from vidmodels import zoo
+from vidmodels.training.checkpoint import Checkpointer
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -216,3 +219,36 @@ def test_a_clip_longer_than_the_video_repeats_the_last_frame_and_says_so(program
 def test_a_relative_path_in_a_submitted_job(programs, monkeypatch):
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     sentence(programs.pretrain("--data.path", "clips"), "'clips' is relative", "absolute path")
+
+
+def test_mlflow_that_is_away_neither_stops_a_run_nor_loses_its_records(programs, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("pipelines.common.execute.SEND_AT_END_S", 2.0)
+    said = programs.pretrain("--run.pictures", "False", "--run.name", "alone")
+    assert said.code == 0, said.err
+    assert "records are not in MLflow yet: vidmodels runs sync" in said.err
+    assert pending_records(programs.home / "alone" / "lineage") > 5
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 12 MB, enough for one checkpoint of the tiny model and not for two."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=False)
+
+
+def test_a_full_disk_stops_with_a_sentence_and_the_last_checkpoint_is_whole(programs, small_disk):
+    words = (*BARE, "--run.storage", str(small_disk), "--run.name", "full")
+    sentence(programs.pretrain(*words), str(small_disk), "full")
+    newest = Checkpointer(str(small_disk / "full" / "checkpoints")).newest()
+    assert newest is not None
+    assert newest.step == 2
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    resumed = programs.pretrain(*words)
+    assert resumed.code == 0, resumed.err
+    assert "from step 2" in resumed.err
