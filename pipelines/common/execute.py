@@ -54,6 +54,8 @@ def execute(invocation: Invocation) -> int:
     prepared = prepare(invocation)
     job, folder = prepared.job, prepared.folder
     if prepared.finished is not None:
+        if rank > 0:
+            return 0
         print(f"the run {folder.name} is finished ({_outcome_words(prepared.finished)}): {folder.uri}")
         print("nothing to do; --fresh sets it aside and starts again")
         return 0
@@ -218,9 +220,10 @@ def _train_quietly(job: TrainJob, folder: RunFolder) -> int:
     from pipelines.common import local_backend
     from vidmodels.training.distributed import close_world, init_world
 
-    local_backend.train(job, init_world(), (), lambda: False, folder.scratch)
+    with StopSignal().installed() as stop:
+        outcome = local_backend.train(job, init_world(), (), stop, folder.scratch)
     close_world()
-    return 0
+    return (stop.exit_code or 143) if outcome.stopped else 0
 
 
 def _register(job: TrainJob, spool: Spool, kept: Path, name: str, step: int, metrics: dict[str, float]) -> None:

@@ -147,7 +147,7 @@ def _train(config: dict[str, Any], world: World) -> dict[str, Any]:
 
     job, mailbox = config["job"], config["mailbox"]
     listeners = (RemoteListener(mailbox),) if world.rank == 0 else ()
-    trainer = job.make_trainer(world, listeners, RemoteStop(mailbox))
+    trainer = job.make_trainer(world, listeners, RemoteStop(mailbox) if world.rank == 0 else lambda: False)
     trainer.resume()
     outcome = trainer.run(_batches(job, trainer, world, config["ledger"]))
     return dataclasses.asdict(outcome)

@@ -79,7 +79,7 @@ class Trainer:
     """Optimises a model on a stream of batches.
 
     model: on its device, not yet wrapped; batches(start_sample): this worker's micro-batches from a global sample
-    number on; should_stop: polled by the first worker after each step (a signal arrived, say).
+    number on; should_stop: asked on each worker after each step (a signal arrived, say); one that says so stops all.
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class Trainer:
             )
 
     def _agree_to_stop(self) -> bool:
-        flag = torch.tensor(float(self.world.rank == 0 and self.should_stop()), device=self.world.device)
+        flag = torch.tensor(float(self.should_stop()), device=self.world.device)
         return bool(all_reduce_mean(flag, self.world).item() > 0)
 
     def _evaluation_due(self) -> bool:
