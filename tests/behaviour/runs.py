@@ -59,7 +59,7 @@ class Lab:
         name = f"pretrain-{sampling}-{ratio:g}-{epochs:g}-seed{seed}"
         metrics = self.run(
             "pretrain_mae", name, "mae_st_tiny", "--data.path", str(self.manifest()), "--schedule.epochs", f"{epochs:g}",
-            "--schedule.warmup-epochs", f"{min(0.6, epochs / 10):g}", "--task.mask-sampling", sampling,
+            "--schedule.warmup-epochs", f"{min(0.4, epochs / 10):g}", "--task.mask-sampling", sampling,
             "--task.mask-ratio", f"{ratio:g}", "--train.seed", str(seed),
         )  # fmt: skip
         return str(self.folder / name), metrics

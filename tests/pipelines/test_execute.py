@@ -101,7 +101,7 @@ def test_a_name_that_exists_with_another_recipe(programs):
     programs.pretrain(*BARE, "--run.name", "mine")
     said = programs.pretrain(*BARE, "--run.name", "mine", "--optim.lr", "0.5")
     assert said.code == 1
-    assert "optim.lr: 0.0015 -> 0.5" in said.err
+    assert "optim.lr: 0.002 -> 0.5" in said.err
     fresh = programs.pretrain(*BARE, "--run.name", "mine", "--optim.lr", "0.5", "--fresh")
     assert fresh.code == 0, fresh.err
     assert (programs.home / "mine.old-1" / "finished.json").exists()

@@ -139,7 +139,7 @@ def mae_st_tiny() -> MaskedRecipe:
 
     Whole time steps are masked, not random patches as on real video: here two neighbouring visible steps give a random
     patch away, and what is learned from that says nothing of motion, the only thing that tells this world's classes
-    apart (tests/behaviour/RESULTS.md has the figures of both). Small batches, because steps count here, not clips;
+    apart (tests/behaviour/RESULTS.md has figures of both). Small batches, because steps count here, not clips;
     plain pixels, because dark background patches blown up to unit variance would dominate the loss.
     """
     clip = _TINY_CLIP.replace(repeats=2)
@@ -147,10 +147,16 @@ def mae_st_tiny() -> MaskedRecipe:
         model=MaskedModelSection(name="mae_st_vit_tiny_pretrain"),
         task=MaskedTaskSection(mask_ratio=0.75, mask_sampling="frame", target="pixel"),
         data=DataSection(clip=clip, augment=_TINY_AUGMENT),
-        optim=OptimSection(lr=3e-3, betas=(0.9, 0.99), weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=8, batch_size=8, warmup_epochs=0.6),
+        optim=OptimSection(lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, clip_norm=1.0),
+        schedule=ScheduleSection(epochs=4, batch_size=4, warmup_epochs=0.4),
         train=TrainSection(checkpoint_every=500),
     )
+
+
+def mae_st_tiny_long() -> MaskedRecipe:
+    """The default for as long as it takes until its encoder is of use: six times the steps."""
+    base = mae_st_tiny()
+    return base.replace(schedule=base.schedule.replace(epochs=24))
 
 
 def mae_st_tiny_classifier() -> ClassifyRecipe:
