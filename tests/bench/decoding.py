@@ -74,7 +74,9 @@ def decode_repeat(rounds: int = 5) -> list[Ratio]:
 
             x, y = alternate(four, one, 1)
             a, b = a + x, b + y
-        others = {name: [seconds(functools.partial(read, path, plan)) for plan in plans] for name, read in _others().items()}
+        others = {
+            name: [seconds(functools.partial(read, path, plan)) for plan in plans] for name, read in _others(path).items()
+        }
     shown("four separate decodes", a)
     shown("one pass", b)
     for name, values in others.items():
@@ -82,7 +84,7 @@ def decode_repeat(rounds: int = 5) -> list[Ratio]:
     return [ratio("decode_repeat", a, b, ">= 1.43")]
 
 
-def _others() -> dict[str, Callable[[Path, list[list[float]]], object]]:
+def _others(video: Path) -> dict[str, Callable[[Path, list[list[float]]], object]]:
     """Other decoders that are installed (extra `bench`), each reading all frames in one call."""
     found: dict[str, Callable[[Path, list[list[float]]], object]] = {}
     try:
@@ -91,8 +93,9 @@ def _others() -> dict[str, Callable[[Path, list[list[float]]], object]]:
         def torchcodec(path: Path, wanted: list[list[float]]) -> object:
             return VideoDecoder(str(path), num_ffmpeg_threads=1).get_frames_played_at(sorted(t for one in wanted for t in one))
 
+        torchcodec(video, [[0.0]])
         found["torchcodec"] = torchcodec
-    except (ImportError, RuntimeError, OSError) as error:  # it needs FFmpeg's libraries
+    except (ImportError, RuntimeError, OSError) as error:  # it needs FFmpeg's libraries and says so at the first video
         print(f"  torchcodec cannot be measured: {str(error).splitlines()[0]}")
     try:
         import decord
