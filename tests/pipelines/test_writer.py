@@ -108,9 +108,10 @@ def test_the_writer_finishes_for_a_driver_that_was_interrupted(tmp_path: Path) -
     folder, store = tmp_path / "lineage", new_store(tmp_path)
     driver = textwrap.dedent(
         f"""
-        import os, pathlib, time
+        import os, pathlib, signal, time
         from pipelines.common.spool import Spool
         from pipelines.common.writer import SpoolWriter
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
         folder = pathlib.Path({str(folder)!r})
         writer = SpoolWriter(folder, {store!r}, "experiment", "interrupted").__enter__()
         spool = Spool(folder)
