@@ -138,8 +138,8 @@ def mae_st_tiny() -> MaskedRecipe:
     """The default: a tiny masked autoencoder on the synthetic world, minutes on two cores.
 
     Whole time steps are masked, not random patches as on real video: here two neighbouring visible steps give a random
-    patch away, and what is learned from that says nothing of motion, the only thing that tells this world's classes
-    apart (tests/behaviour/RESULTS.md has figures of both). Small batches, because steps count here, not clips;
+    patch away without any knowledge of motion, the only thing that tells this world's classes apart. Figures of both, and
+    what is not shown yet: tests/behaviour/RESULTS.md. Small batches, because steps count here, not clips;
     plain pixels, because dark background patches blown up to unit variance would dominate the loss.
     """
     clip = _TINY_CLIP.replace(repeats=2)
@@ -150,14 +150,6 @@ def mae_st_tiny() -> MaskedRecipe:
         optim=OptimSection(lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, clip_norm=1.0),
         schedule=ScheduleSection(epochs=4, batch_size=4, warmup_epochs=0.4),
         train=TrainSection(checkpoint_every=500),
-    )
-
-
-def mae_st_tiny_long() -> MaskedRecipe:
-    """The default with twice the batch and four times the clips: what it takes until the encoder is of use."""
-    base = mae_st_tiny()
-    return base.replace(
-        optim=base.optim.replace(lr=3e-3), schedule=base.schedule.replace(epochs=16, batch_size=8, warmup_epochs=0.6)
     )
 
 
