@@ -39,7 +39,6 @@ def ensure_ray(run: RunSection) -> None:
         os.environ.setdefault(key, value)
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.WARNING)  # the plan of every execution, in the user's terminal
     if not ray.is_initialized():
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         with _own_sigterm_handler():

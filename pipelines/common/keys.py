@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import annotated_types
 import pydantic
@@ -69,7 +69,8 @@ def _mirror(section_type: type[Section]) -> type:
             inner = _mirror(kind)
             optional.append((name, inner, dataclasses.field(default_factory=inner)))
             continue
-        if name == "sources":  # a list of sections has no place on a command line, but in a recipe file
+        # a list of sections has no place on a command line, but in a recipe file
+        if any(isinstance(part, type) and issubclass(part, Section) for part in get_args(kind)):
             kind = Annotated[kind, tyro.conf.Suppress]
         kind = Annotated[kind, tyro.conf.arg(help=f"{field.description}{_range(field.metadata)}")]
         if field.is_required():

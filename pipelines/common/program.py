@@ -17,6 +17,7 @@ import pydantic
 
 from pipelines.common.keys import explain, parse_keys
 from vidmodels import zoo
+from vidmodels.cli.main import BROKEN_PIPE, INTERRUPTED
 from vidmodels.core.errors import ConfigError, VidmodelsError, did_you_mean
 from vidmodels.core.recipe import Recipe, RunSection
 
@@ -24,7 +25,6 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 # short forms of keys that are typed often
 ALIASES = {"--init": "--train.init", "--freeze": "--train.freeze"}
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells say it
 FLAGS = ("--fresh", "--print-config", "--dry-run")
 
 

@@ -59,7 +59,7 @@ def test_temporal_is_linear():
 
 @pytest.mark.parametrize("separable", [True, False])
 def test_sinusoids_tell_every_place_and_neighbours_are_alike(separable):
-    pos = make_positions(GRID, 24, separable=separable, start="sinusoids")
+    pos = make_positions(GRID, 24, separable=separable, start="sincos")
     places = pos.tokens(GRID)[0].view(*GRID, 24)
     flat = places.flatten(0, 2)
     apart = (flat[:, None] - flat[None]).norm(dim=-1) + 100 * torch.eye(len(flat))

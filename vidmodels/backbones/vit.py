@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidmodels.layers.positions import PositionStart, make_positions
+from vidmodels.layers.positions import PosInit, make_positions
 from vidmodels.layers.transformer import Block, drop_path_rates, init_transformer
 from vidmodels.ops.masking import gather_tokens
 from vidmodels.ops.patches import patch_grid, patchify
@@ -21,7 +21,7 @@ from vidmodels.ops.patches import patch_grid, patchify
 class ViTConfig:
     """Geometry of a vision transformer; patch is (frames, rows, columns), size the side of the position table's crop.
 
-    position_start: how the learned positions begin, small and random as published, or as sines and cosines of the place.
+    pos_init: how the learned positions begin, small and random as published, or as sines and cosines of the place.
     """
 
     dim: int
@@ -34,7 +34,7 @@ class ViTConfig:
     qkv_bias: bool = True
     class_token: bool = True
     separable: bool = True
-    position_start: PositionStart = "normal"
+    pos_init: PosInit = "normal"
     drop_path: float = 0.0
 
     @property
@@ -53,7 +53,7 @@ class VideoViT(nn.Module):
         self.config = config
         self.patch_embed = nn.Conv3d(3, config.dim, config.patch, config.patch)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if config.class_token else None
-        self.pos = make_positions(config.grid, config.dim, config.class_token, config.separable, config.position_start)
+        self.pos = make_positions(config.grid, config.dim, config.class_token, config.separable, config.pos_init)
         rates = drop_path_rates(config.drop_path, config.depth)
         self.blocks = nn.ModuleList(
             Block(config.dim, config.num_heads, config.mlp_ratio, rate, config.qkv_bias) for rate in rates

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vidmodels.layers.positions import PositionStart, make_positions
+from vidmodels.layers.positions import PosInit, make_positions
 from vidmodels.layers.transformer import LAYER_NORM_EPS, Block, init_transformer
 from vidmodels.ops.masking import gather_tokens
 
@@ -20,8 +20,8 @@ class DecoderConfig:
     """Shape of the decoder and which of the two published forms it has.
 
     own_class_token: a learned class token of its own (the single-purpose code), else the encoder's, projected
-    (PySlowFast). separable: positions as a spatial and a temporal table, else joint. The number of heads is part of
-    the function but not of the weights' shapes: 16 in the single-purpose code, 8 in PySlowFast.
+    (PySlowFast). separable: positions as a spatial and a temporal table, else joint. pos_init: how they begin.
+    The number of heads is part of the function but not of the weights' shapes: 16 in the single-purpose code, 8 in PySlowFast.
     """
 
     dim: int = 512
@@ -30,7 +30,7 @@ class DecoderConfig:
     mlp_ratio: float = 4.0
     own_class_token: bool = True
     separable: bool = True
-    position_start: PositionStart = "normal"
+    pos_init: PosInit = "normal"
 
 
 class MaskedDecoder(nn.Module):
@@ -52,7 +52,7 @@ class MaskedDecoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.dim))
         own = class_token and config.own_class_token
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim)) if own else None
-        self.pos = make_positions(grid, config.dim, class_token, config.separable, config.position_start)
+        self.pos = make_positions(grid, config.dim, class_token, config.separable, config.pos_init)
         self.blocks = nn.ModuleList(
             Block(config.dim, config.num_heads, config.mlp_ratio, qkv_bias=qkv_bias) for _ in range(config.depth)
         )

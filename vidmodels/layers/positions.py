@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Grid = tuple[int, int, int]
-PositionStart = Literal["normal", "sinusoids"]
+PosInit = Literal["normal", "sincos"]
 
 
 class SeparablePositions(nn.Module):
@@ -85,7 +85,7 @@ def resize_joint(table: Tensor, old: Grid, new: Grid) -> Tensor:
 
 
 @torch.no_grad()
-def fill_with_sinusoids(pos: SeparablePositions | JointPositions) -> None:
+def init_sincos(pos: SeparablePositions | JointPositions) -> None:
     """Start learned tables as sines and cosines of the place: a third of the channels each for time, height and width.
 
     The form of Vaswani et al. 2017 (section 3.5), with wavelengths up to 2 pi * 100 tokens, since grids are short.
@@ -95,9 +95,9 @@ def fill_with_sinusoids(pos: SeparablePositions | JointPositions) -> None:
     dim = next(pos.parameters()).shape[-1]
     third = dim // 6 * 2
     temporal, spatial = torch.zeros(steps, dim), torch.zeros(rows, columns, dim)
-    temporal[:, :third] = _sinusoids(steps, third)
-    spatial[:, :, third : 2 * third] = _sinusoids(rows, third).unsqueeze(1)
-    spatial[:, :, 2 * third : 3 * third] = _sinusoids(columns, third)
+    temporal[:, :third] = _sincos(steps, third)
+    spatial[:, :, third : 2 * third] = _sincos(rows, third).unsqueeze(1)
+    spatial[:, :, 2 * third : 3 * third] = _sincos(columns, third)
     if isinstance(pos, SeparablePositions):
         pos.temporal.copy_(temporal.unsqueeze(0))
         pos.spatial.copy_(spatial.flatten(0, 1).unsqueeze(0))
@@ -106,7 +106,7 @@ def fill_with_sinusoids(pos: SeparablePositions | JointPositions) -> None:
         pos.table[:, int(pos.class_token) :] = places.flatten(0, 2)
 
 
-def _sinusoids(length: int, dim: int) -> Tensor:
+def _sincos(length: int, dim: int) -> Tensor:
     """[length, dim], sines before cosines."""
     frequencies = 100.0 ** (-torch.arange(dim // 2) / (dim // 2))
     angles = torch.arange(length).unsqueeze(1) * frequencies
@@ -114,10 +114,10 @@ def _sinusoids(length: int, dim: int) -> Tensor:
 
 
 def make_positions(
-    grid: Grid, dim: int, class_token: bool = True, separable: bool = True, start: PositionStart = "normal"
+    grid: Grid, dim: int, class_token: bool = True, separable: bool = True, start: PosInit = "normal"
 ) -> SeparablePositions | JointPositions:
     """The positions that a configuration asks for."""
     pos = (SeparablePositions if separable else JointPositions)(grid, dim, class_token)
-    if start == "sinusoids":
-        fill_with_sinusoids(pos)
+    if start == "sincos":
+        init_sincos(pos)
     return pos

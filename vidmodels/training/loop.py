@@ -108,7 +108,6 @@ class Trainer:
         self.finite = FiniteGuard(recipe.train.max_bad_steps)
         self.explosion = ExplosionGuard(recipe.train.explode_factor)
         self.bad_samples: dict[str, str] = {}
-        self.seen = 0
         self.told_of_short_clips = False
         self.step = 0
 
@@ -119,7 +118,7 @@ class Trainer:
             state = load_state(checkpoint, self.model, self.optimizer, self.ema, self.world)
             if state.recipe_hash != self.metadata.get("recipe_hash", state.recipe_hash):
                 raise RunError(f"the checkpoint {checkpoint.uri} belongs to another recipe ({state.recipe_hash})")
-            self.step, self.seen = state.step, state.samples
+            self.step = state.step
             self.bad_samples = dict(state.bad_samples)
             log.info("resumed at step %d from %s", self.step, checkpoint.uri)
         return self.step

@@ -29,9 +29,7 @@ def masked_autoencoder(
     if decoder_dim % heads:
         raise ConfigError(f"model.decoder_dim {decoder_dim} is not a multiple of model.decoder_heads {heads}")
     own, config = form == "mae_st", _encoder(encoder)
-    decoder = DecoderConfig(
-        decoder_dim, decoder_depth, heads, own_class_token=own, separable=own, position_start=config.position_start
-    )
+    decoder = DecoderConfig(decoder_dim, decoder_depth, heads, own_class_token=own, separable=own, pos_init=config.pos_init)
     return MaskedAutoencoder(config, decoder, pred_frames, "linspace" if own else "stride")
 
 

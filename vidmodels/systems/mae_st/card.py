@@ -19,7 +19,7 @@ _SIZES = {
     "h": {"dim": 1280, "depth": 32, "num_heads": 16},
 }
 _TINY = {
-    "dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 8, 8), "position_start": "sinusoids",
+    "dim": 96, "depth": 4, "num_heads": 3, "num_frames": 16, "size": 32, "patch": (2, 8, 8), "pos_init": "sincos",
 }  # fmt: skip
 
 # parameters and multiply-adds (matrix products and convolutions) of one clip, pre-training at 90 %. The published counts
