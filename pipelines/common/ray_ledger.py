@@ -1,7 +1,8 @@
 """The ledger of decoding on a cluster: an actor that knows which videos were being decoded when a decoder died.
 
 Ray Data restarts a decoder that died and repeats its micro-batch without limit. Because the ledger then names the
-videos of that micro-batch, they are read in a child process, so a video kills a decoder once and is named.
+videos of that micro-batch, they are read in a child process, so a video kills a decoder once and is named. (Each
+other decoder that meets it before the first one is back dies of it too, and is counted.)
 """
 
 from __future__ import annotations

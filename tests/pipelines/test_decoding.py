@@ -43,7 +43,8 @@ def test_two_workers_receive_their_numbers_in_order_and_a_file_that_kills_its_de
     from pipelines.common.ray_ledger import start_ledger
 
     ledger = start_ledger()
-    reader = TinyReader(broken=frozenset({"v20"}), deadly=frozenset({"v31", "v45"}), seconds=0.002)
+    # more videos than numbers: one that came again before its first decoder is back would kill a second one
+    reader = TinyReader(200, broken=frozenset({"v20"}), deadly=frozenset({"v31", "v45"}), seconds=0.002)
     received = decoded(reader, 8, 8 + 4 * 2 * 11 + 5, 4, 2, ledger=ledger)
     for rank, batches in enumerate(received):
         expected = list(planned(8, 8 + 4 * 2 * 11 + 5, 4, rank, 2))
