@@ -54,13 +54,12 @@ class Lab:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
         return json.loads((self.folder / name / "finished.json").read_text())["metrics"]
 
-    def pretrain(self, seed: int, epochs: float, sampling: str = "frame", ratio: float = 0.75) -> tuple[str, dict[str, float]]:
-        """Pre-train the laptop recipe; the run's folder and its metrics."""
-        name = f"pretrain-{sampling}-{ratio:g}-{epochs:g}-seed{seed}"
+    def pretrain(self, seed: int, steps: int, *words: str, recipe: str = "mae_st_tiny_long") -> tuple[str, dict[str, float]]:
+        """Pre-train for `steps` steps; the run's folder and its metrics."""
+        name = "-".join([recipe, str(steps), *(word.lstrip("-") for word in words), f"seed{seed}"])
         metrics = self.run(
-            "pretrain_mae", name, "mae_st_tiny", "--data.path", str(self.manifest()), "--schedule.epochs", f"{epochs:g}",
-            "--schedule.warmup-epochs", f"{min(0.4, epochs / 10):g}", "--task.mask-sampling", sampling,
-            "--task.mask-ratio", f"{ratio:g}", "--train.seed", str(seed),
+            "pretrain_mae", name, recipe, "--data.path", str(self.manifest()), *_length(steps, self.videos, 0.06),
+            "--train.seed", str(seed), *words,
         )  # fmt: skip
         return str(self.folder / name), metrics
 
@@ -70,11 +69,19 @@ class Lab:
         words += ("--train.init", init) if init is not None else ()
         metrics = self.run(
             "train_classifier", f"{name}-seed{seed}", recipe, "--data.path", str(self.manifest(per_class)),
-            "--data.val-path", str(self.val()), "--schedule.epochs", "100000", "--schedule.max-steps", str(steps),
-            "--schedule.warmup-epochs", f"{steps / 10 * 16 / (self.videos if per_class is None else 10 * per_class):g}",
+            "--data.val-path", str(self.val()), *_length(steps, self.videos if per_class is None else 10 * per_class),
             "--train.seed", str(seed), *words,
         )  # fmt: skip
         return metrics["val_top1"]
+
+
+def _length(steps: int, videos: int, warming: float = 0.1, batch: int = 16) -> list[str]:
+    """Settings of a schedule of `steps` steps, a share of them warming up, however many videos there are."""
+    warm_up = warming * steps * batch / videos
+    return [
+        "--schedule.epochs", "100000", "--schedule.max-steps", str(steps), "--schedule.batch-size", str(batch),
+        "--schedule.warmup-epochs", f"{warm_up:g}",
+    ]  # fmt: skip
 
 
 def _saved(manifest: Manifest, path: Path) -> Path:

@@ -10,6 +10,8 @@ from tests.behaviour.runs import Lab
 # a clip of 16 frames a millisecond apart is one frame, repeated
 ONE_FRAME = ("--data.clip.fps", "1000")
 PROBE = "mae_st_tiny_probe"
+# steps of 16 clips of pre-training
+BUDGETS = (2500, 5000)
 
 
 @dataclass(frozen=True)
@@ -37,30 +39,29 @@ def motion(lab: Lab, seeds: range, steps: int = 2500) -> Iterator[Row]:
               tuple(lab.classify(f"frame-{few}", s, few, *ONE_FRAME) for s in seeds))  # fmt: skip
 
 
-def probe(lab: Lab, seeds: range, epochs: float = 8, steps: int = 1500) -> Iterator[Row]:
-    """What a linear layer reads from a frozen encoder, by the kind of masking that it was pre-trained with."""
+def probe(lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, steps: int = 1000) -> Iterator[Row]:
+    """What a linear layer reads from a frozen encoder, over the steps of pre-training."""
     yield Row(f"random weights, linear probe of {steps} steps",
               tuple(lab.classify(f"probe-random-{steps}", s, steps, recipe=PROBE) for s in seeds))  # fmt: skip
-    for sampling in ("frame", "random"):
-        runs = [lab.pretrain(s, epochs, sampling) for s in seeds]
+    for budget in budgets:
+        runs = [lab.pretrain(s, budget) for s in seeds]
         shares = tuple(m["loss"] / m["patch_mean_loss"] for _, m in runs)
-        yield Row(f"{sampling} masking 0.75, {epochs:g} epochs: loss / loss of each patch's mean", shares, percent=False)
-        name = f"probe-{sampling}-{epochs:g}-{steps}"
+        yield Row(f"{budget} steps: loss / loss of each patch's mean", shares, percent=False)
+        name = f"probe-{budget}-{steps}"
         scores = tuple(lab.classify(name, s, steps, recipe=PROBE, init=run) for s, (run, _) in zip(seeds, runs))
-        yield Row(f"{sampling} masking, linear probe", scores)
+        yield Row(f"{budget} steps, linear probe", scores)
 
 
 def few_labels(
-    lab: Lab, seeds: range, budgets: tuple[float, ...] = (0, 2, 4, 8, 16), per_class: int = 20, steps: int = 600
+    lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, per_class: int = 20, steps: int = 600
 ) -> Iterator[Row]:
-    """Fine-tuning on a few labels over the budget of pre-training, in epochs of two clips a video; 0 is from scratch."""
-    for epochs in budgets:
-        runs = [lab.pretrain(s, epochs)[0] if epochs else None for s in seeds]
-        name = f"few{per_class}-{epochs:g}-{steps}"
+    """Fine-tuning on a few labels over the steps of pre-training, and from scratch."""
+    for budget in (0, *budgets):
+        runs = [lab.pretrain(s, budget)[0] if budget else None for s in seeds]
+        name = f"few{per_class}-{budget}-{steps}"
         scores = tuple(lab.classify(name, s, steps, per_class=per_class, init=run) for s, run in zip(seeds, runs))
-        yield Row(
-            f"{per_class} labels a class, " + (f"{epochs:g} epochs of pre-training" if epochs else "from scratch"), scores
-        )
+        start = f"{budget} steps of pre-training" if budget else "from scratch"
+        yield Row(f"{per_class} labels a class, {start}", scores)
 
 
 STUDIES: dict[str, Callable[..., Iterator[Row]]] = {"motion": motion, "probe": probe, "few_labels": few_labels}

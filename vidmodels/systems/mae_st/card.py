@@ -94,7 +94,7 @@ _LAPTOP = [
         "mae_st_vit_tiny_pretrain", "mae_st", f"{_SYSTEM}.builders:masked_autoencoder", f"{_SYSTEM}.weights:load",
         "pretrain_masked", _TINY_INPUT,
         config={**_TINY, "decoder_dim": 64, "decoder_depth": 2, "decoder_heads": 2, "pred_frames": 16},
-        recipes=("mae_st_tiny",), params=620_000, macs=26_514_432, formats=_FORMATS[:1],
+        recipes=("mae_st_tiny", "mae_st_tiny_long"), params=620_000, macs=26_514_432, formats=_FORMATS[:1],
         licence="Apache-2.0", summary="masked autoencoder for laptops",
     ),
     ZooEntry(

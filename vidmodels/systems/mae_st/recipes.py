@@ -153,6 +153,20 @@ def mae_st_tiny() -> MaskedRecipe:
     )
 
 
+def mae_st_tiny_long() -> MaskedRecipe:
+    """The tiny masked autoencoder for a quarter of an hour: until its features tell motions apart.
+
+    16 clips of as many videos a step: two maskings of one video teach less. tests/behaviour/RESULTS.md has what a linear
+    probe and a few labels make of it, and after how many steps.
+    """
+    base = mae_st_tiny()
+    return base.replace(
+        data=base.data.replace(clip=_TINY_CLIP),
+        optim=base.optim.replace(lr=3e-3),
+        schedule=base.schedule.replace(epochs=40, batch_size=16, warmup_epochs=2.4),
+    )
+
+
 def mae_st_tiny_classifier() -> ClassifyRecipe:
     """A tiny classifier on the synthetic world from random weights."""
     augment = _TINY_AUGMENT.replace(shift=4, color_jitter=0.3)
