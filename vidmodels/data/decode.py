@@ -274,7 +274,9 @@ class VideoReader:
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 [H, W, C], upright and in the size of the first frame."""
-        pixels = self._reformatter.reformat(frame, *self._size, format="rgb24").to_ndarray()
+        # 0, as many threads as cores, is the default: they cost several times what they save where decoders share the cores
+        threads = 1 if self._thread_type == "NONE" else 0
+        pixels = self._reformatter.reformat(frame, *self._size, format="rgb24", threads=threads).to_ndarray()
         return np.rot90(pixels, self.info.rotation // 90) if self.info.rotation else pixels
 
     # -- the end -------------------------------------------------------------------------------------------------
