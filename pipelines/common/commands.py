@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.common import resolvers
 from pipelines.common.lineage import Lineage, checked_alias, file_sha256, lineage_of
+from pipelines.common.sender import LAST_STEP_TAG
 from pipelines.common.spool import SPOOL_FILE, RunState, Spool, pending_records
 from pipelines.common.storage_paths import checked_tracking_uri, default_storage, default_tracking_uri, local_folder
-from pipelines.common.writer import LAST_STEP_TAG, SpoolWriter, sync
+from pipelines.common.writer import SpoolWriter, sync
 from vidmodels.core.errors import ConfigError, RunError, WeightsError, did_you_mean
 
 if TYPE_CHECKING:

@@ -66,7 +66,10 @@ def evaluate(settings: EvaluateSettings) -> int:
 def _label_map(manifest: Manifest, classes: tuple[str, ...]) -> dict[int, int]:
     """Labels of the data to labels of the model, by the classes' names. Raises DataError where they differ."""
     if manifest.classes is None:
-        raise DataError("the videos have no labels: give a folder with one folder per class, or a list with labels")
+        raise DataError(
+            "the videos have no labels: give a folder with one folder per class (--data.format classes where it has one "
+            "class only), or a list with labels"
+        )
     unknown = [name for name in manifest.classes if name not in classes]
     if unknown:
         raise DataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.behaviour.runs import Lab
+from tests.behaviour.studies import BUDGETS, ONE_FRAME, PROBE
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +15,28 @@ def lab(tmp_path_factory):
     return Lab(tmp_path_factory.mktemp("lab"))
 
 
-def test_pre_training_gets_well_below_the_loss_of_each_patchs_mean(lab):
-    """Measured 0.72 after these 2,000 steps."""
-    _, metrics = lab.pretrain(0, 1000)
-    assert metrics["loss"] < 0.85 * metrics["patch_mean_loss"]
+@pytest.fixture(scope="module")
+def pretrained(lab):
+    """The folder and the metrics of the long laptop recipe: a quarter of an hour."""
+    return lab.pretrain(0, BUDGETS[-1])
+
+
+def test_pre_training_gets_well_below_the_loss_of_each_patchs_mean(pretrained):
+    """Measured 0.53."""
+    metrics = pretrained[1]
+    assert metrics["loss"] < 0.7 * metrics["patch_mean_loss"]
+
+
+def test_a_linear_probe_of_the_pre_trained_encoder_beats_one_of_random_weights(lab, pretrained):
+    random = lab.classify("probe-random", 0, 600, recipe=PROBE)
+    assert lab.classify("probe", 0, 600, recipe=PROBE, init=pretrained[0]) > random + 0.15
+
+
+def test_fine_tuning_on_twenty_labels_a_class_beats_training_from_scratch(lab, pretrained):
+    scratch = lab.classify("few-scratch", 0, 600, per_class=20)
+    assert lab.classify("few", 0, 600, per_class=20, init=pretrained[0]) > scratch + 0.03
+
+
+def test_a_video_classifier_passes_85_percent_where_one_frame_stays_near_chance(lab, pretrained):
+    assert lab.classify("video", 0, 1500, init=pretrained[0]) > 0.85
+    assert lab.classify("frame", 0, 500, *ONE_FRAME) < 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -35,6 +36,7 @@ def _template() -> Path:
     from pipelines.common.lineage import open_client
 
     folder = Path(tempfile.mkdtemp(prefix="vidmodels-mlflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     open_client(f"sqlite:///{folder}/mlflow.db")
     return folder / "mlflow.db"
 

@@ -10,8 +10,9 @@ import pytest
 
 from pipelines.common import commands, lineage
 from pipelines.common.resolvers import resolve
+from pipelines.common.sender import Sender
 from pipelines.common.spool import RunState, Spool
-from pipelines.common.writer import Sender, prepare
+from pipelines.common.writer import prepare
 from tests.pipelines.stores import free_port, new_store
 from vidmodels.core.errors import ConfigError, RunError, WeightsError
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pipelines.common import codeversion, lineage
+from pipelines.common.sender import Sender
 from pipelines.common.spool import RunState, Spool, pending_records
-from pipelines.common.writer import Sender, prepare
+from pipelines.common.writer import prepare
 from tests.pipelines.stores import new_store
 from vidmodels.core.errors import ConfigError, RunError
 from vidmodels.core.recipe.run import RunSection

@@ -8,8 +8,9 @@ import pytest
 
 from pipelines.common import lineage
 from pipelines.common.resolvers import connect, registered_model, resolve
+from pipelines.common.sender import Sender
 from pipelines.common.spool import Spool
-from pipelines.common.writer import Sender, prepare
+from pipelines.common.writer import prepare
 from tests.pipelines.stores import free_port, new_store
 from vidmodels.core.errors import ConfigError, VidmodelsError, WeightsError
 
