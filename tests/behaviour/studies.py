@@ -53,15 +53,16 @@ def probe(lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, steps: int
 
 
 def few_labels(
-    lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, per_class: int = 20, steps: int = 600
+    lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, labels: tuple[int, ...] = (5, 20), steps: int = 600
 ) -> Iterator[Row]:
     """Fine-tuning on a few labels over the steps of pre-training, and from scratch."""
-    for budget in (0, *budgets):
-        runs = [lab.pretrain(s, budget)[0] if budget else None for s in seeds]
-        name = f"few{per_class}-{budget}-{steps}"
-        scores = tuple(lab.classify(name, s, steps, per_class=per_class, init=run) for s, run in zip(seeds, runs))
-        start = f"{budget} steps of pre-training" if budget else "from scratch"
-        yield Row(f"{per_class} labels a class, {start}", scores)
+    for per_class in labels:
+        for budget in (0, *budgets):
+            runs = [lab.pretrain(s, budget)[0] if budget else None for s in seeds]
+            name = f"few{per_class}-{budget}-{steps}"
+            scores = tuple(lab.classify(name, s, steps, per_class=per_class, init=run) for s, run in zip(seeds, runs))
+            start = f"{budget} steps of pre-training" if budget else "from scratch"
+            yield Row(f"{per_class} labels a class, {start}", scores)
 
 
 STUDIES: dict[str, Callable[..., Iterator[Row]]] = {"motion": motion, "probe": probe, "few_labels": few_labels}

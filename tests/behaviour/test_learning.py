@@ -32,9 +32,9 @@ def test_a_linear_probe_of_the_pre_trained_encoder_beats_one_of_random_weights(l
     assert lab.classify("probe", 0, 600, recipe=PROBE, init=pretrained[0]) > random + 0.15
 
 
-def test_fine_tuning_on_twenty_labels_a_class_beats_training_from_scratch(lab, pretrained):
-    scratch = lab.classify("few-scratch", 0, 600, per_class=20)
-    assert lab.classify("few", 0, 600, per_class=20, init=pretrained[0]) > scratch + 0.03
+def test_fine_tuning_on_five_labels_a_class_beats_training_from_scratch(lab, pretrained):
+    scratch = lab.classify("few-scratch", 0, 600, per_class=5)
+    assert lab.classify("few", 0, 600, per_class=5, init=pretrained[0]) > scratch + 0.1
 
 
 def test_a_video_classifier_passes_85_percent_where_one_frame_stays_near_chance(lab, pretrained):
