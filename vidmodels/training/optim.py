@@ -42,12 +42,12 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> list[str]:
 def param_groups(model: nn.Module, optim: OptimSection) -> list[dict[str, Any]]:
     """Parameter groups of a model, each with `lr_scale`, `weight_decay`, `params` and their `names`.
 
-    No weight decay on parameters of one dimension (norms, biases) and on those in `model.no_decay`. With
-    `layer_decay` d < 1 a parameter of layer i gets the factor d^(top - i) on its learning rate (BEiT, appendix;
-    `model.layer_id(name)` counts from 0, the stem, to top, the head). Frozen parameters are left out.
+    No weight decay on parameters of one dimension (norms, biases) and on those whose names fit a pattern (fnmatch) in
+    `model.no_decay`. With `layer_decay` d < 1 a parameter of layer i gets the factor d^(top - i) on its learning rate
+    (BEiT, appendix; `model.layer_id(name)` counts from 0, the stem, to top, the head). Frozen parameters are left out.
     """
     model = unwrap(model)
-    no_decay = set(getattr(model, "no_decay", ()))
+    no_decay: Iterable[str] = getattr(model, "no_decay", ())
     layer_id: Callable[[str], int] | None = getattr(model, "layer_id", None)  # type: ignore[assignment]
     layered = optim.layer_decay < 1
     if layered and layer_id is None:
@@ -61,7 +61,8 @@ def param_groups(model: nn.Module, optim: OptimSection) -> list[dict[str, Any]]:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decay = 0.0 if parameter.ndim <= 1 or name in no_decay else optim.weight_decay
+        spared = parameter.ndim <= 1 or any(fnmatchcase(name, pattern) for pattern in no_decay)
+        decay = 0.0 if spared else optim.weight_decay
         scale = optim.layer_decay ** (top - layer_id(name)) if layered and layer_id else 1.0
         group = groups.setdefault((scale, decay), {"params": [], "names": [], "weight_decay": decay, "lr_scale": scale})
         group["params"].append(parameter)

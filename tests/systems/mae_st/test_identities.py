@@ -9,9 +9,11 @@ import torch
 
 from tests.systems.mae_st.parts import clips, tiny_classifier, tiny_masked
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.recipe import OptimSection
 from vidmodels.ops.patches import unpatchify
 from vidmodels.systems.mae_st.model import masked_mean_squared_error
 from vidmodels.training.distributed import checkpoint_activations
+from vidmodels.training.optim import param_groups
 
 FORMS = ["mae_st", "pyslowfast"]
 
@@ -159,6 +161,15 @@ def test_drop_path_and_dropout_act_in_training_only():
     assert not torch.equal(model(x), model(x))
     pretraining = tiny_masked(drop_path=0.5)
     assert torch.equal(pretraining(x, noise=noise(4)).latent, pretraining(x, noise=noise(4)).latent)
+
+
+@pytest.mark.parametrize("make", [tiny_masked, tiny_classifier, lambda: tiny_masked(form="pyslowfast")])
+def test_positions_and_tokens_of_the_model_are_spared_by_weight_decay(make):
+    groups = param_groups(make(), OptimSection(weight_decay=0.3))
+    spared = {name for group in groups if not group["weight_decay"] for name in group["names"]}
+    decayed = {name for group in groups if group["weight_decay"] for name in group["names"]}
+    assert {name for name in spared | decayed if ".pos." in name or name.endswith("_token")} <= spared
+    assert decayed >= {"encoder.patch_embed.weight", "encoder.blocks.0.mlp.fc1.weight"}
 
 
 @pytest.mark.parametrize("make", [tiny_masked, tiny_classifier, lambda: tiny_masked(form="pyslowfast")])

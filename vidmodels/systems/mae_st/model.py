@@ -40,7 +40,7 @@ class MaskedAutoencoder(nn.Module):
     frames). frame_choice: the single-purpose code takes them by linspace (0, 2, .. 12, 15), PySlowFast by stride.
     """
 
-    no_decay = frozenset({"encoder.cls_token", "decoder.cls_token", "decoder.mask_token"})
+    no_decay = frozenset({"*.pos.*", "*.cls_token", "*.mask_token"})
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class VideoClassifier(nn.Module):
     pool: mean (of the tokens without the class token, then norm) or class (norm, then the class token).
     """
 
-    no_decay = frozenset({"encoder.cls_token"})
+    no_decay = frozenset({"*.pos.*", "*.cls_token"})
 
     def __init__(
         self,
