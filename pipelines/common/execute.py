@@ -16,7 +16,7 @@ from pipelines.common.codeversion import code_version
 from pipelines.common.job import TrainJob
 from pipelines.common.preflight import check_job, dry_run
 from pipelines.common.program import Invocation
-from pipelines.common.runs import FINISHED_FILE, RunFolder, open_run, recipe_hash, run_identity, run_name
+from pipelines.common.runs import FINISHED_FILE, RunFolder, identity_hash, open_run, run_identity, run_name
 from pipelines.common.sources import absolute_data, load_sources
 from pipelines.common.storage_paths import default_storage, default_tracking_uri
 from pipelines.common.watch import StopSignal, Watch
@@ -98,7 +98,9 @@ def prepare(invocation: Invocation) -> Prepared:
     name = run_name(invocation.program, invocation.run.name, identity)
     rank = _torchrun_rank()
     folder, finished = open_run(storage, name, identity, invocation.fresh and rank == 0)
-    return Prepared(replace(job, checkpoints=f"{folder.uri}/{CHECKPOINTS}"), folder, finished)
+    # checkpoints belong to whatever counts as the same run: data that were moved do not make another one
+    about = {**job.metadata, "recipe_hash": identity_hash(identity)}
+    return Prepared(replace(job, checkpoints=f"{folder.uri}/{CHECKPOINTS}", metadata=about), folder, finished)
 
 
 def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | None) -> None:
@@ -148,7 +150,7 @@ def _job(invocation: Invocation, storage: str) -> TrainJob:
     sources = load_sources(recipe.data, storage)
     start = recipe.train.init
     init = None if start is None else init_path(start, invocation.run.tracking_uri)
-    about = {"recipe_hash": recipe_hash(recipe), "data_digest": sources.digest, "code_version": code_version()}
+    about = {"data_digest": sources.digest, "code_version": code_version()}
     return TrainJob(invocation.program, recipe, invocation.run, sources, "", init, about)
 
 

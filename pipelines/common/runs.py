@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from vidmodels.core.errors import ConfigError, RunError
-from vidmodels.core.recipe import Recipe, canonical_json, differing_keys, section_hash
+from vidmodels.core.recipe import Recipe, differing_keys, section_hash
 from vidmodels.data.storage import is_local, local_path, open_filesystem
 
 log = logging.getLogger(__name__)
@@ -89,15 +89,15 @@ def run_identity(recipe: Recipe, digest: str) -> dict[str, Any]:
     return {**tree, "data_digest": digest}
 
 
-def recipe_hash(recipe: Recipe) -> str:
-    """Short hash of the whole resolved recipe."""
-    return section_hash(canonical_json(recipe))
+def identity_hash(identity: dict[str, Any]) -> str:
+    """Short hash of a run's identity: equal for the same settings on the same data, wherever the data lie."""
+    return section_hash(json.dumps(identity, sort_keys=True))
 
 
 def run_name(program: str, given: str | None, identity: dict[str, Any]) -> str:
     """The given name, or the program's with a hash of recipe and data."""
     if given is None:
-        return f"{program}-{section_hash(json.dumps(identity, sort_keys=True))}"
+        return f"{program}-{identity_hash(identity)}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", given):
         raise ConfigError(f"run.name {given!r} may hold letters, digits, '.', '_' and '-' only, and at most 101 of them")
     return given

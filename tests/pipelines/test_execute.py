@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -64,22 +65,28 @@ def test_a_probe_trains_the_head_only(programs, tmp_path):
     assert after.head.weight.abs().sum() > 0
 
 
-def test_sigterm_writes_a_checkpoint_and_the_next_start_ends_as_if_nothing_had_been(programs):
-    calm = programs.pretrain(*BARE, "--run.name", "calm")
-    assert calm.code == 0
-    wanted, _ = zoo.load_model(programs.home / "calm" / "model" / "model.safetensors")
+@contextlib.contextmanager
+def sigterm_half_way():
+    """SIGTERM at the loop's first report of metrics, half-way of the four steps."""
 
     def at_first_line(frame, event, arg):
-        # the loop's first report of metrics: half-way of the four steps
         if event == "call" and frame.f_code.co_name == "on_metrics" and "watch.py" in frame.f_code.co_filename:
             sys.setprofile(None)
             os.kill(os.getpid(), signal.SIGTERM)
 
     sys.setprofile(at_first_line)
     try:
-        stopped = programs.pretrain(*BARE, "--run.name", "stopped")
+        yield
     finally:
         sys.setprofile(None)
+
+
+def test_sigterm_writes_a_checkpoint_and_the_next_start_ends_as_if_nothing_had_been(programs):
+    calm = programs.pretrain(*BARE, "--run.name", "calm")
+    assert calm.code == 0
+    wanted, _ = zoo.load_model(programs.home / "calm" / "model" / "model.safetensors")
+    with sigterm_half_way():
+        stopped = programs.pretrain(*BARE, "--run.name", "stopped")
     assert stopped.code == 143
     assert "stopped at step 2 with a checkpoint" in stopped.err
     assert not (programs.home / "stopped" / "finished.json").exists()
@@ -88,6 +95,20 @@ def test_sigterm_writes_a_checkpoint_and_the_next_start_ends_as_if_nothing_had_b
     found, _ = zoo.load_model(programs.home / "stopped" / "model" / "model.safetensors")
     assert all(torch.equal(a, b) for a, b in zip(wanted.state_dict().values(), found.state_dict().values()))
     assert [row["step"] for row in rows_of(programs.home / "stopped")] == ["2", "4"]
+
+
+def test_a_stopped_run_goes_on_after_its_videos_were_moved(programs, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    for name in ("a", "b", "c", "d"):
+        videos.write(here / f"{name}.mp4", 16, size=(32, 48))
+    with sigterm_half_way():
+        assert programs.pretrain(*BARE, "--data.path", str(here)).code == 143
+    here.rename(there)
+    resumed = programs.pretrain(*BARE, "--data.path", str(there))
+    assert resumed.code == 0, resumed.err
+    assert "from step 2" in resumed.err
+    assert len(programs.runs("pretrain_mae")) == 1
 
 
 def test_dry_run_writes_nothing(programs):
