@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from vidmodels.core.errors import ConfigError, RunError
-from vidmodels.core.recipe import Recipe, differing_keys, section_hash
+from vidmodels.core.recipe import Recipe, canonical_json, differing_keys, section_hash
 from vidmodels.data.storage import is_local, local_path, open_filesystem
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def run_identity(recipe: Recipe, digest: str) -> dict[str, Any]:
 
 def identity_hash(identity: dict[str, Any]) -> str:
     """Short hash of a run's identity: equal for the same settings on the same data, wherever the data lie."""
-    return section_hash(json.dumps(identity, sort_keys=True))
+    return section_hash(canonical_json(identity))
 
 
 def run_name(program: str, given: str | None, identity: dict[str, Any]) -> str:

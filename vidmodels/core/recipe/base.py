@@ -20,9 +20,9 @@ class Section(BaseModel):
         return type(self).model_validate({**fields, **changes})
 
 
-def canonical_json(section: Section) -> str:
-    """The section as JSON with sorted keys: equal settings give equal text."""
-    return json.dumps(section.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def canonical_json(tree: dict[str, Any]) -> str:
+    """A dumped section as JSON with sorted keys: equal settings give equal text."""
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"))
 
 
 def section_hash(*parts: str) -> str:
