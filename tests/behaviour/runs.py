@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.behaviour.probing import linear_probe
 from vidmodels.core.recipe import SyntheticSection
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.synthetic.cache import synthetic_manifest
@@ -62,6 +63,10 @@ class Lab:
             "--train.seed", str(seed), *words,
         )  # fmt: skip
         return str(self.folder / name), metrics
+
+    def probe(self, seed: int, run: str | None) -> float:
+        """Accuracy of a linear probe of a run's encoder, or of random weights."""
+        return linear_probe(self.manifest(), self.val(), run, seed)
 
     def classify(self, name: str, seed: int, steps: int, *words: str, per_class: int | None = None,
                  recipe: str = "mae_st_tiny_classifier", init: str | None = None) -> float:  # fmt: skip

@@ -9,7 +9,6 @@ from tests.behaviour.runs import Lab
 
 # a clip of 16 frames a millisecond apart is one frame, repeated
 ONE_FRAME = ("--data.clip.fps", "1000")
-PROBE = "mae_st_tiny_probe"
 # steps of 16 clips of pre-training
 BUDGETS = (2500, 5000)
 
@@ -39,17 +38,14 @@ def motion(lab: Lab, seeds: range, steps: int = 2500) -> Iterator[Row]:
               tuple(lab.classify(f"frame-{few}", s, few, *ONE_FRAME) for s in seeds))  # fmt: skip
 
 
-def probe(lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, steps: int = 1000) -> Iterator[Row]:
+def probe(lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS) -> Iterator[Row]:
     """What a linear layer reads from a frozen encoder, over the steps of pre-training."""
-    yield Row(f"random weights, linear probe of {steps} steps",
-              tuple(lab.classify(f"probe-random-{steps}", s, steps, recipe=PROBE) for s in seeds))  # fmt: skip
+    yield Row("random weights, linear probe", tuple(lab.probe(s, None) for s in seeds))
     for budget in budgets:
         runs = [lab.pretrain(s, budget) for s in seeds]
         shares = tuple(m["loss"] / m["patch_mean_loss"] for _, m in runs)
         yield Row(f"{budget} steps: loss / loss of each patch's mean", shares, percent=False)
-        name = f"probe-{budget}-{steps}"
-        scores = tuple(lab.classify(name, s, steps, recipe=PROBE, init=run) for s, (run, _) in zip(seeds, runs))
-        yield Row(f"{budget} steps, linear probe", scores)
+        yield Row(f"{budget} steps, linear probe", tuple(lab.probe(s, run) for s, (run, _) in zip(seeds, runs)))
 
 
 def few_labels(
