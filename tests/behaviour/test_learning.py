@@ -39,4 +39,4 @@ def test_fine_tuning_on_five_labels_a_class_beats_training_from_scratch(lab, pre
 def test_a_video_classifier_learns_where_one_frame_stays_near_chance(lab, pretrained):
     """Measured 0.77 after these 1,500 steps; one frame cannot tell motions apart."""
     assert lab.classify("video", 0, 1500, init=pretrained[0]) > 0.65
-    assert lab.classify("frame", 0, 500, *ONE_FRAME) < 0.2
+    assert lab.classify("frame", 0, 600, *ONE_FRAME, init=pretrained[0]) < 0.2
