@@ -55,12 +55,12 @@ class Lab:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
         return json.loads((self.folder / name / "finished.json").read_text())["metrics"]
 
-    def pretrain(self, seed: int, steps: int, *words: str, recipe: str = "mae_st_tiny_long") -> tuple[str, dict[str, float]]:
-        """Pre-train for `steps` steps; the run's folder and its metrics."""
-        name = "-".join([recipe, str(steps), *(word.lstrip("-") for word in words), f"seed{seed}"])
+    def pretrain(self, seed: int, steps: int) -> tuple[str, dict[str, float]]:
+        """Pre-train the long laptop recipe for `steps` steps; the run's folder and its metrics."""
+        name = f"pretrain-{steps}-seed{seed}"
         metrics = self.run(
-            "pretrain_mae", name, recipe, "--data.path", str(self.manifest()), *_length(steps, self.videos, 0.06),
-            "--train.seed", str(seed), *words,
+            "pretrain_mae", name, "mae_st_tiny_long", "--data.path", str(self.manifest()),
+            *_length(steps, self.videos, 0.06), "--train.seed", str(seed),
         )  # fmt: skip
         return str(self.folder / name), metrics
 
@@ -68,12 +68,13 @@ class Lab:
         """Accuracy of a linear probe of a run's encoder, or of random weights."""
         return linear_probe(self.manifest(), self.val(), run, seed)
 
-    def classify(self, name: str, seed: int, steps: int, *words: str, per_class: int | None = None,
-                 recipe: str = "mae_st_tiny_classifier", init: str | None = None) -> float:  # fmt: skip
+    def classify(
+        self, name: str, seed: int, steps: int, *words: str, per_class: int | None = None, init: str | None = None
+    ) -> float:
         """Accuracy on the validation videos after `steps` steps."""
         words += ("--train.init", init) if init is not None else ()
         metrics = self.run(
-            "train_classifier", f"{name}-seed{seed}", recipe, "--data.path", str(self.manifest(per_class)),
+            "train_classifier", f"{name}-seed{seed}", "mae_st_tiny_classifier", "--data.path", str(self.manifest(per_class)),
             "--data.val-path", str(self.val()), *_length(steps, self.videos if per_class is None else 10 * per_class),
             "--train.seed", str(seed), *words,
         )  # fmt: skip

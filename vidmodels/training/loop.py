@@ -117,7 +117,10 @@ class Trainer:
         if checkpoint is not None:
             state = load_state(checkpoint, self.model, self.optimizer, self.ema, self.world)
             if state.recipe_hash != self.metadata.get("recipe_hash", state.recipe_hash):
-                raise RunError(f"the checkpoint {checkpoint.uri} belongs to another recipe ({state.recipe_hash})")
+                raise RunError(
+                    f"the checkpoint {checkpoint.uri} belongs to another recipe ({state.recipe_hash}): choose another "
+                    "--run.name, or set the old run aside with --fresh"
+                )
             self.step = state.step
             self.bad_samples = dict(state.bad_samples)
             log.info("resumed at step %d from %s", self.step, checkpoint.uri)
