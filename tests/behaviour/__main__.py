@@ -18,11 +18,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 .. N - 1 (default 3)")
     parser.add_argument("--out", default="runs/behaviour", help="folder of the runs (default runs/behaviour)")
     parser.add_argument("--decoders", type=int, default=1, help="decoding processes; 0 takes one core in all (default 1)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default 1)")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in STUDIES]
     if unknown:
         parser.error(f"unknown study {unknown[0]!r}; there are: {', '.join(STUDIES)}")
-    lab = Lab(Path(options.out).absolute(), decoders=options.decoders)
+    lab = Lab(Path(options.out).absolute(), decoders=options.decoders, jobs=options.jobs)
     for name in options.names or STUDIES:
         study, started = STUDIES[name], time.monotonic()
         print(f"### {name}\n\n{(study.__doc__ or '').strip()}\n\n| | accuracy, seeds 0 .. {options.seeds - 1} |\n|---|---|")

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.behaviour.probing import linear_probe
 from vidmodels.core.recipe import SyntheticSection
@@ -15,17 +18,25 @@ from vidmodels.data.manifest import Manifest
 from vidmodels.data.synthetic.cache import synthetic_manifest
 
 ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
 VAL_VIDEOS = 1000
 """Validation videos of all studies: a standard error of 1.4 points at 70 %."""
 
 
 @dataclass(frozen=True)
 class Lab:
-    """Where runs are kept, and how large the world is."""
+    """Where runs are kept, how large the world is, and how many runs go side by side (on a GPU, or with cores to spare)."""
 
     folder: Path
     videos: int = 2000
     decoders: int = 1
+    jobs: int = 1
+
+    def each(self, seeds: Iterable[int], work: Callable[[int], T]) -> tuple[T, ...]:
+        """What `work` returns for each seed, `jobs` of them at a time."""
+        self.manifest(), self.val()  # rendered once, not by each of them
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return tuple(pool.map(work, seeds))
 
     def manifest(self, per_class: int | None = None) -> Path:
         """The training videos, or the first `per_class` of each class."""

@@ -31,19 +31,20 @@ class Row:
 
 def motion(lab: Lab, seeds: range, steps: int = 6000) -> Iterator[Row]:
     """A tiny video classifier from a pre-trained encoder, and the same on one frame, which cannot tell motions apart."""
-    runs = [lab.pretrain(s, BUDGETS[-1])[0] for s in seeds]
-    scores = tuple(lab.classify(f"video-{steps}", s, steps, init=run) for s, run in zip(seeds, runs))
-    yield Row(f"all labels, {steps} steps", scores)
-    scores = tuple(lab.classify(f"frame-{steps}", s, steps, *ONE_FRAME, init=run) for s, run in zip(seeds, runs))
-    yield Row(f"the same on one random frame, {steps} steps", scores)
+
+    def classified(name: str, *words: str) -> tuple[float, ...]:
+        return lab.each(seeds, lambda s: lab.classify(name, s, steps, *words, init=lab.pretrain(s, BUDGETS[-1])[0]))
+
+    yield Row(f"all labels, {steps} steps", classified(f"video-{steps}"))
+    yield Row(f"the same on one random frame, {steps} steps", classified(f"frame-{steps}", *ONE_FRAME))
 
 
 def probe(lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS) -> Iterator[Row]:
     """What a linear layer reads from a frozen encoder, over the steps of pre-training."""
     yield Row("random weights, linear probe", tuple(lab.probe(s, None) for s in seeds))
     for budget in budgets:
-        runs = [lab.pretrain(s, budget) for s in seeds]
-        shares = tuple(m["loss"] / m["patch_mean_loss"] for _, m in runs)
+        runs = lab.each(seeds, lambda s, budget=budget: lab.pretrain(s, budget))
+        shares = tuple(metrics["loss"] / metrics["patch_mean_loss"] for _, metrics in runs)
         yield Row(f"{budget} steps: loss / loss of each patch's mean", shares, percent=False)
         yield Row(f"{budget} steps, linear probe", tuple(lab.probe(s, run) for s, (run, _) in zip(seeds, runs)))
 
@@ -52,13 +53,18 @@ def few_labels(
     lab: Lab, seeds: range, budgets: tuple[int, ...] = BUDGETS, labels: tuple[int, ...] = (5, 20), steps: int = 600
 ) -> Iterator[Row]:
     """Fine-tuning on a few labels over the steps of pre-training, and from scratch."""
+
+    def tuned(per_class: int, budget: int) -> tuple[float, ...]:
+        def work(seed: int) -> float:
+            init = lab.pretrain(seed, budget)[0] if budget else None
+            return lab.classify(f"few{per_class}-{budget}-{steps}", seed, steps, per_class=per_class, init=init)
+
+        return lab.each(seeds, work)
+
     for per_class in labels:
         for budget in (0, *budgets):
-            runs = [lab.pretrain(s, budget)[0] if budget else None for s in seeds]
-            name = f"few{per_class}-{budget}-{steps}"
-            scores = tuple(lab.classify(name, s, steps, per_class=per_class, init=run) for s, run in zip(seeds, runs))
             start = f"{budget} steps of pre-training" if budget else "from scratch"
-            yield Row(f"{per_class} labels a class, {start}", scores)
+            yield Row(f"{per_class} labels a class, {start}", tuned(per_class, budget))
 
 
 STUDIES: dict[str, Callable[..., Iterator[Row]]] = {"motion": motion, "probe": probe, "few_labels": few_labels}

@@ -66,7 +66,7 @@ def stream(trainer: Trainer, start: int = 0, **settings):
 
 
 def trainer_in(folder, heard, steps=6, accumulate=1, every=100, poison=lambda step: 1.0, evaluate=None, stop=lambda: False,
-               **train) -> Trainer:  # fmt: skip
+               device="cpu", **train) -> Trainer:  # fmt: skip
     recipe = Recipe(
         data=DataSection(max_bad_fraction=0.05),
         optim=OptimSection(lr=0.05, clip_norm=1.0),
@@ -74,7 +74,8 @@ def trainer_in(folder, heard, steps=6, accumulate=1, every=100, poison=lambda st
         train=TrainSection(precision="float32", checkpoint_every=every, **train),
     )
     plan = make_plan(recipe, EPOCH, 1)
-    return Trainer(TinyNet(), Rows(poison), recipe, plan, World(), Checkpointer(str(folder)), (heard,), 1, stop, evaluate)
+    model, world = TinyNet().to(device), World(device=torch.device(device))
+    return Trainer(model, Rows(poison), recipe, plan, world, Checkpointer(str(folder)), (heard,), 1, stop, evaluate)
 
 
 def test_accumulated_micro_batches_make_the_same_step_as_one_batch(tmp_path):

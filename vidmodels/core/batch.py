@@ -5,6 +5,7 @@ B videos, R clips of each (repeated sampling), T frames, H height, W width, C co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,13 +34,19 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on `device` (copies are asynchronous from pinned memory)."""
-        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
-        return replace(
-            self,
-            clips=self.clips.to(device, non_blocking=True),
-            valid=self.valid.to(device, non_blocking=True),
-            labels=labels,
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin(self) -> Batch:
+        """The batch with its tensors in page-locked memory, from which a GPU copies by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors that move with the batch; the sample numbers stay on the CPU."""
+        return [tensor for tensor in (self.clips, self.valid, self.labels) if tensor is not None]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        labels = None if self.labels is None else change(self.labels)
+        return replace(self, clips=change(self.clips), valid=change(self.valid), labels=labels)
 
     def __len__(self) -> int:
         return len(self.clips)

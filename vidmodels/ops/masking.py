@@ -39,36 +39,41 @@ def count_kept(total: int, ratio: float) -> int:
 
 
 def sample_masking(
-    sampling: str, num_clips: int, grid: Grid, ratio: float, generator: torch.Generator | None = None
+    sampling: str,
+    num_clips: int,
+    grid: Grid,
+    ratio: float,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
 ) -> Masking:
-    """Draw a masking (MAE-ST, section 3 and figure 4). On the CPU, so that it does not depend on the device.
+    """Draw a masking on `device` (MAE-ST, section 3 and figure 4).
 
     random: independent tokens; tube: whole columns in time; frame: whole time steps; block: space-time cubes are
-    dropped (MaskFeat, section 3.1); per_frame: equally many tokens of each time step. Raises ConfigError for others.
+    dropped (MaskFeat, section 3.1); per_frame: equally many tokens of each time step. The noise comes from a CPU
+    generator and is sorted stably on the device, so a masking does not depend on it. Raises ConfigError for others.
     """
     if not 0 <= ratio < 1:
         raise ConfigError(f"task.mask_ratio {ratio} is not possible: choose 0 <= ratio < 1")
     t, h, w = grid
     space, total = h * w, t * h * w
+
+    def noise(*shape: int) -> Tensor:
+        return torch.rand(num_clips, *shape, generator=generator).to(device)
+
     if sampling == "random":
-        return from_noise(torch.rand(num_clips, total, generator=generator), count_kept(total, ratio))
+        return from_noise(noise(total), count_kept(total, ratio))
     if sampling == "tube":
-        columns = torch.rand(num_clips, 1, space, generator=generator)
         # whole columns: 1568 tokens at 0.9 keep 19 of 196 columns, not 156 tokens
-        return from_noise(columns.expand(-1, t, -1).flatten(1), t * count_kept(space, ratio))
+        return from_noise(noise(1, space).expand(-1, t, -1).flatten(1), t * count_kept(space, ratio))
     if sampling == "frame":
-        steps = torch.rand(num_clips, t, 1, generator=generator)
-        return from_noise(steps.expand(-1, -1, space).flatten(1), space * count_kept(t, ratio))
+        return from_noise(noise(t, 1).expand(-1, -1, space).flatten(1), space * count_kept(t, ratio))
     if sampling == "per_frame":
-        rank = torch.rand(num_clips, t, space, generator=generator).argsort(dim=2).argsort(dim=2)
-        kept = count_kept(space, ratio)
-        noise = rank + torch.rand(num_clips, t, space, generator=generator) / 2
-        return from_noise(noise.flatten(1), t * kept)
+        rank = noise(t, space).argsort(dim=2).argsort(dim=2)
+        return from_noise((rank + noise(t, space) / 2).flatten(1), t * count_kept(space, ratio))
     if sampling == "block":
         dropped = torch.stack([cube_mask(grid, total - count_kept(total, ratio), generator) for _ in range(num_clips)])
         # cubes seldom hit the wanted count exactly; the sort fills it up or trims it with single tokens
-        noise = dropped.flatten(1).float() + torch.rand(num_clips, total, generator=generator) / 2
-        return from_noise(noise, count_kept(total, ratio))
+        return from_noise(dropped.flatten(1).float().to(device) + noise(total) / 2, count_kept(total, ratio))
     raise ConfigError(f"unknown mask sampling {sampling!r}: choose random, tube, frame, block or per_frame")
 
 

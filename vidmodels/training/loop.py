@@ -26,6 +26,7 @@ from vidmodels.training.guard import ExplosionGuard, FiniteGuard
 from vidmodels.training.optim import build_optimizer, clip_gradients
 from vidmodels.training.plan import Plan
 from vidmodels.training.precision import autocast_for
+from vidmodels.training.prefetch import on_device
 from vidmodels.training.schedule import learning_rate
 from vidmodels.training.seeding import seed_step
 from vidmodels.training.state import TrainState, load_state, newest_for_all, save_state
@@ -128,6 +129,10 @@ class Trainer:
 
     def run(self, batches: Iterator[Batch]) -> Outcome:
         """Train from `self.step` to the end of the plan, or until asked to stop."""
+        with on_device(batches, self.world.device) as moved:
+            return self._run(moved)
+
+    def _run(self, batches: Iterator[Batch]) -> Outcome:
         interval, means, stopped = Interval(), {}, False
         saved = -1
         while self.step < self.plan.total_steps and not stopped:
@@ -160,7 +165,7 @@ class Trainer:
             self._check_numbers(batch, part)
             self._count_errors(batch, interval)
             ids += batch.ids
-            losses.append(self._backward(batch.to(self.world.device), context, part, interval))
+            losses.append(self._backward(batch, context, part, interval))
         norm = clip_gradients(self.model, self.recipe.optim.clip_norm)
         loss = torch.stack(losses).mean()
         if self.finite.check(loss, norm, ids, self.step, self.world):
@@ -264,6 +269,8 @@ class Trainer:
             )
 
     def _agree_to_stop(self) -> bool:
+        if self.world.size == 1:
+            return self.should_stop()
         flag = torch.tensor(float(self.should_stop()), device=self.world.device)
         return bool(all_reduce_mean(flag, self.world).item() > 0)
 

@@ -77,8 +77,7 @@ class MaskedAutoencoder(nn.Module):
         """
         grid = self.encoder.grid_of(clips)
         if noise is None:
-            masking = sample_masking(sampling, len(clips), grid, mask_ratio, generator)
-            masking = Masking(*(part.to(clips.device) for part in masking))
+            masking = sample_masking(sampling, len(clips), grid, mask_ratio, generator, clips.device)
         else:
             masking = from_noise(noise, int(noise.shape[1] * (1 - mask_ratio)))
         latent = self.norm(self.encoder(clips, masking.keep))
