@@ -80,12 +80,19 @@ class Lab:
         return linear_probe(self.manifest(), self.val(), run, seed)
 
     def classify(
-        self, name: str, seed: int, steps: int, *words: str, per_class: int | None = None, init: str | None = None
+        self,
+        name: str,
+        seed: int,
+        steps: int,
+        *words: str,
+        recipe: str = "mae_st_tiny_classifier",
+        per_class: int | None = None,
+        init: str | None = None,
     ) -> float:
-        """Accuracy on the validation videos after `steps` steps."""
+        """Accuracy on the validation videos after `steps` steps of `recipe`."""
         words += ("--train.init", init) if init is not None else ()
         metrics = self.run(
-            "train_classifier", f"{name}-seed{seed}", "mae_st_tiny_classifier", "--data.path", str(self.manifest(per_class)),
+            "train_classifier", f"{name}-seed{seed}", recipe, "--data.path", str(self.manifest(per_class)),
             "--data.val-path", str(self.val()), *_length(steps, self.videos if per_class is None else 10 * per_class),
             "--train.seed", str(seed), *words,
         )  # fmt: skip

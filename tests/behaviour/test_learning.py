@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.behaviour.runs import Lab
-from tests.behaviour.studies import BUDGETS, ONE_FRAME
+from tests.behaviour.studies import BUDGETS, ONE_FRAME, VIDEO
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ def pretrained(lab):
 
 
 def test_pre_training_gets_well_below_the_loss_of_each_patchs_mean(pretrained):
-    """Measured 0.53."""
+    """Measured 0.56 to 0.62 over six runs."""
     metrics = pretrained[1]
     assert metrics["loss"] < 0.7 * metrics["patch_mean_loss"]
 
@@ -32,11 +32,12 @@ def test_a_linear_probe_of_the_pre_trained_encoder_beats_one_of_random_weights(l
 
 
 def test_fine_tuning_on_five_labels_a_class_beats_training_from_scratch(lab, pretrained):
+    """Measured 13 to 25 points over six pairs of runs."""
     scratch = lab.classify("few-scratch", 0, 600, per_class=5)
-    assert lab.classify("few", 0, 600, per_class=5, init=pretrained[0]) > scratch + 0.1
+    assert lab.classify("few", 0, 600, per_class=5, init=pretrained[0]) > scratch + 0.05
 
 
-def test_a_video_classifier_learns_where_one_frame_stays_near_chance(lab, pretrained):
-    """Measured 0.77 after these 1,500 steps; one frame cannot tell motions apart."""
-    assert lab.classify("video", 0, 1500, init=pretrained[0]) > 0.65
-    assert lab.classify("frame", 0, 600, *ONE_FRAME, init=pretrained[0]) < 0.2
+def test_a_video_classifier_learns_where_one_frame_stays_near_chance(lab):
+    """One frame cannot tell motions apart; both start from random weights and take as many steps."""
+    assert lab.classify("video", 0, 1500, recipe=VIDEO) > 0.85
+    assert lab.classify("frame", 0, 1500, *ONE_FRAME, recipe=VIDEO) < 0.15

@@ -103,6 +103,12 @@ _LAPTOP = [
         recipes=("mae_st_tiny_classifier", "mae_st_tiny_probe"),
         params=487_978, macs=74_565_312, formats=_FORMATS[:1], licence="Apache-2.0", summary="classifier for laptops",
     ),
+    ZooEntry(
+        "mae_st_vit_tiny_8x4x4", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load", "classify",
+        _TINY_INPUT, config={**_TINY, "patch": (8, 4, 4), "num_classes": 10, "head_std": 0.02},
+        recipes=("mae_st_tiny_8x4x4_classifier",), params=492_010, macs=74_565_312, formats=_FORMATS[:1], licence="Apache-2.0",
+        summary="classifier for laptops, patches long in time: learns motion from random weights",
+    ),
 ]  # fmt: skip
 
 ENTRIES: tuple[ZooEntry, ...] = (

@@ -179,6 +179,20 @@ def mae_st_tiny_classifier() -> ClassifyRecipe:
     )
 
 
+def mae_st_tiny_8x4x4_classifier() -> ClassifyRecipe:
+    """A tiny classifier whose patches are long in time and small in space: seven minutes from random weights.
+
+    As many tokens as the other tiny models have, but each holds eight frames of four by four pixels, in which a linear layer
+    sees motion; with two frames of eight by eight it takes attention to find it, and many more steps
+    (tests/behaviour/RESULTS.md).
+    """
+    base = mae_st_tiny_classifier()
+    return base.replace(
+        model=base.model.replace(name="mae_st_vit_tiny_8x4x4"),
+        schedule=base.schedule.replace(epochs=12, warmup_epochs=1.2),
+    )
+
+
 def mae_st_tiny_probe() -> ClassifyRecipe:
     """A linear probe of the tiny encoder (`--init`): everything but the head is frozen."""
     base = mae_st_tiny_classifier()
