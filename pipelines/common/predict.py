@@ -1,4 +1,7 @@
-"""Predictions or features of all videos of a folder or bucket, as Parquet files, resumable."""
+"""Predictions or features of all videos of a folder or bucket, as Parquet files, resumable.
+
+A row is a video: its best classes with their scores, or the features of its clips with their times in seconds.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,9 @@ def _row(ref: Any, row: dict[str, Any], settings: PredictSettings, classes: tupl
         raise RunError(f"the answer for {row['id']!r} came in the place of {ref.id!r}: the pipeline lost its order")
     out: dict[str, Any] = {"id": ref.id, "uri": ref.uri, "error": row["error"]}
     if settings.what == "features":
-        out["features"] = [] if row["error"] else row["values"].astype(np.float32).tolist()
+        good = slice(0 if row["error"] else None)
+        out["features"] = row["values"].astype(np.float32)[good].tolist()
+        out["start"], out["end"] = row["spans"][good, 0].tolist(), row["spans"][good, 1].tolist()
         return out
     best: Any = [] if row["error"] else np.argsort(-row["values"], kind="stable")[: settings.top]
     out["classes"] = [classes[i] for i in best]
@@ -100,7 +105,8 @@ def _open_out(uri: str, identity: dict[str, Any]) -> tuple[pafs.FileSystem, str]
 def _write(system: pafs.FileSystem, path: str, rows: list[dict[str, Any]]) -> None:
     """Write a part aside and move it, so that a part that exists is whole."""
     schema = pa.schema([("id", pa.string()), ("uri", pa.string()), ("error", pa.string()), *(
-        [("features", pa.list_(pa.list_(pa.float32())))] if "features" in rows[0]
+        [("features", pa.list_(pa.list_(pa.float32()))), ("start", pa.list_(pa.float64())), ("end", pa.list_(pa.float64()))]
+        if "features" in rows[0]
         else [("classes", pa.list_(pa.string())), ("scores", pa.list_(pa.float32()))]
     )])  # fmt: skip
     try:

@@ -44,28 +44,16 @@ class _ViewPart:
 
         def read(block: int, ledger: Ledger) -> Columns:
             index = int(self.indices[block])
-            ids = [reader.manifest.row(index).id]
+            ref = reader.manifest.row(index)
             # a decoder has one video at a time here, so a suspect is the culprit and needs no second look
-            suspects = ledger.begin(ids)
-            columns = _refused(reader, index) if suspects else reader.read_batch([index])
-            ledger.done(ids)
+            if ledger.begin([ref.id]):
+                columns = to_columns([reader.failed(index, f"{ref.uri}: its decoding process died: replace the file")])
+            else:
+                columns = reader.read_batch([index])
+            ledger.done([ref.id])
             return columns
 
         return read
-
-
-def _refused(reader: ViewReader, index: int) -> Columns:
-    ref, clip = reader.manifest.row(index), reader.clip
-    shape = (reader.num_clips * reader.num_crops, clip.num_frames, clip.size, clip.size, 3)
-    row = {
-        "clips": np.zeros(shape, np.uint8),
-        "number": index,
-        "id": ref.id,
-        "label": -1 if ref.label is None else ref.label,
-        "repeated": 0,
-        "error": f"{ref.uri}: its decoding process died: replace the file",
-    }
-    return to_columns([row])
 
 
 def score_on_cluster(

@@ -47,13 +47,14 @@ class Scorer:
         self.model: Any = model.to(self.device).eval()
 
     def __call__(self, columns: dict[str, Any]) -> dict[str, Any]:
-        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for undecoded ones), id, label, error."""
+        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for undecoded ones), spans, id, label, error."""
         values = [
             np.zeros(self._empty(columns["clips"].shape[1]), np.float32) if error else self._answer(views)
             for views, error in zip(columns["clips"], columns["error"])
         ]
         return {
             "values": np.stack(values),
+            "spans": np.asarray(columns["spans"]),
             "id": list(columns["id"]),
             "label": np.asarray(columns["label"]),
             "error": list(columns["error"]),
@@ -80,7 +81,7 @@ class Scorer:
 
 
 def score_videos(scoring: Scoring, reader: ViewReader, indices: Sequence[int], run: RunSection) -> Iterator[dict[str, Any]]:
-    """Rows {values, id, label, error} of the videos, one at a time, each exactly once for any number of workers.
+    """Rows {values, spans, id, label, error} of the videos, one at a time, each exactly once for any number of workers.
 
     With `run.backend` ray, `run.decoders` actors decode and `run.num_workers` actors compute; else this process does both.
     """
@@ -118,5 +119,6 @@ def check_task(metadata: dict[str, Any], weights: str) -> tuple[str, ...]:
 
 
 def _rows(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for value, key, label, error in zip(columns["values"], columns["id"], columns["label"], columns["error"]):
-        yield {"values": np.array(value), "id": str(key), "label": int(label), "error": str(error)}
+    names = ("values", "spans", "id", "label", "error")
+    for value, spans, key, label, error in zip(*(columns[name] for name in names)):
+        yield {"values": np.array(value), "spans": np.array(spans), "id": str(key), "label": int(label), "error": str(error)}

@@ -29,8 +29,7 @@ class Mined(TrainReader):
         if self.id_of(number) == self.mine:
             if not apart:
                 os.abort()
-            where = self.order(number)
-            return self._failed(number, self.manifests[0].row(where.index), "killed its decoder (signal 6)")
+            return self.failed(number, "killed its decoder (signal 6)")
         return super().read(number, apart)
 
 

@@ -73,20 +73,18 @@ def test_a_short_video_repeats_its_last_frame(folder):
 def test_a_span_is_kept(folder):
     from tests.data.videos import number_of
 
-    rows = [{"id": "a", "uri": f"{folder}/4.mp4", "label": 0, "start": 0.5, "end": 1.0}]
-    clip = ClipSection(num_frames=4, frame_stride=3, size=64, crop="center")
-    reader = TrainReader((Manifest.from_rows(rows),), Order([1]), clip, 0)
-    views = ViewReader(Manifest.from_rows(rows), clip, 2, 1)
     wide = write(folder / "wide.mp4", 40, size=(64, 64))
-    rows[0]["uri"] = str(wide)
-    reader = TrainReader((Manifest.from_rows(rows),), Order([1]), clip, 0)
+    manifest = Manifest.from_rows([{"id": "a", "uri": str(wide), "label": 0, "start": 0.5, "end": 1.0}])
+    clip = ClipSection(num_frames=4, frame_stride=3, size=64, crop="center")
+    reader = TrainReader((manifest,), Order([1]), clip, 0)
     for number in range(6):
         shown = [number_of(frame) for frame in reader.read(number)["clips"][0]]
         assert shown[0] >= 15
         assert shown[-1] < 30
         assert np.diff(shown).tolist() == [3, 3, 3]
-    views = ViewReader(Manifest.from_rows(rows), clip, 2, 1)
-    assert [number_of(view[0]) for view in views.read(0)["clips"]] == [15, 20]
+    views = ViewReader(manifest, clip, 2, 1).read(0)
+    assert [number_of(view[0]) for view in views["clips"]] == [15, 20]
+    np.testing.assert_allclose(views["spans"], [[0.5, 0.9], [20 / 30, 1.0]])  # the second would end after the span
 
 
 def test_views_cover_time_and_space(folder):
@@ -96,6 +94,10 @@ def test_views_cover_time_and_space(folder):
     assert row["clips"].shape == (6, 4, 32, 32, 3)
     assert row["label"] == 2
     assert len({view.tobytes() for view in row["clips"]}) == 6
+    np.testing.assert_allclose(
+        row["spans"], [[0, 8 / 30]] * 3 + [[33 / 30, 40 / 30]] * 3, atol=1e-3
+    )  # a container rounds durations
     bad = ViewReader(Manifest.from_rows([{"id": "bad", "uri": f"{folder}/bad.mp4"}]), clip).read_batch([0])
     assert "is text" in bad["error"][0]
     assert bad["label"].tolist() == [-1]
+    assert not bad["spans"].any()

@@ -94,9 +94,17 @@ def test_features_of_an_encoder(programs, classes, tmp_path):
     said = programs.predict(str(run), "--data.path", str(classes), "--out", str(out), "--what", "features",
                             "--evaluation.num-clips", "3")  # fmt: skip
     assert said.code == 0, said.err
-    good = [row for row in pq.read_table(out).to_pylist() if not row["error"]]
+    table = pq.read_table(out).to_pylist()
+    good = [row for row in table if not row["error"]]
     assert len(good) == 11
-    assert all(len(row["features"]) == 3 and len(row["features"][0]) == 96 for row in good)
+    for row in good:
+        assert len(row["features"]) == 3
+        assert len(row["features"][0]) == 96
+        # 16 of 20 frames at 30 frames per second: the first, the middle and the last of them
+        assert row["start"] == pytest.approx([0, 2 / 30, 4 / 30])
+        assert row["end"] == pytest.approx([16 / 30, 18 / 30, 20 / 30], abs=1e-3)  # a container rounds durations
+    (bad,) = [row for row in table if row["error"]]
+    assert bad["features"] == bad["start"] == bad["end"] == []
 
 
 def test_predictions_of_other_settings_are_not_mixed(programs, classes, classifier, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vidmodels.core.clip import ClipRequest
 from vidmodels.core.errors import VidmodelsError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.decode import Frames, VideoReader
@@ -49,14 +50,20 @@ class TrainReader:
         try:
             frames = self._decode(ref, key, apart)
         except VidmodelsError as error:
-            return self._failed(number, ref, str(error))
+            return self.failed(number, str(error))
         clips = np.empty(self._shape, np.uint8)
         for view, decoded in enumerate(frames):
             height, width = decoded.frames.shape[1:3]
             crop = training_crop(height, width, self.clip, rng_for(self.seed, hash_key(*key), view, 1))
             crop_and_resize(decoded.frames, crop, self.clip.size, out=clips[view])
         repeated = max(decoded.repeated for decoded in frames)
-        return self._row(number, ref, clips, repeated, "")
+        return _row(number, ref, clips, repeated, "")
+
+    def failed(self, number: int, error: str) -> Row:
+        """The row of a sample that cannot be read: its pixels are zero."""
+        where = self.order(number)
+        ref = self.manifests[where.source].row(where.index)
+        return _row(number, ref, np.zeros(self._shape, np.uint8), 0, error)
 
     def read_batch(self, numbers: Sequence[int], ledger: Ledger | None = None) -> dict[str, Any]:
         """A micro-batch as columns: `clips` uint8 [M, R, T, S, S, C] and one entry per sample of the rest."""
@@ -87,13 +94,6 @@ class TrainReader:
             requests = train_requests(*_span(ref, video.info), self.clip, self.seed, hash_key(source, draw), index)
             return video.read_many([[t + _start(ref) for t in r.times] for r in requests])
 
-    def _failed(self, number: int, ref: SampleRef, error: str) -> Row:
-        return self._row(number, ref, np.zeros(self._shape, np.uint8), 0, error)
-
-    def _row(self, number: int, ref: SampleRef, clips: np.ndarray, repeated: int, error: str) -> Row:
-        label = -1 if ref.label is None else ref.label
-        return {"clips": clips, "number": number, "id": ref.id, "label": label, "repeated": repeated, "error": error}
-
 
 @dataclass(frozen=True)
 class ViewReader:
@@ -105,34 +105,47 @@ class ViewReader:
     num_crops: int = 1
 
     def read(self, index: int) -> Row:
-        """One video: `clips` uint8 [num_clips * num_crops, T, S, S, C]; the other columns as in TrainReader.read."""
+        """One video: `clips` uint8 [V, T, S, S, C] and `spans` [V, 2], start and end in seconds, of its V clips x crops.
+
+        The other columns are as in TrainReader.read.
+        """
         ref = self.manifest.row(index)
-        views = self.num_clips * self.num_crops
-        clips = np.zeros((views, self.clip.num_frames, self.clip.size, self.clip.size, 3), np.uint8)
-        error, repeated = "", 0
         try:
             with VideoReader(ref.uri) as video:
-                requests = view_requests(*_span(ref, video.info), self.clip, self.num_clips)
+                duration, fps = _span(ref, video.info)
+                requests = view_requests(duration, fps, self.clip, self.num_clips)
                 decoded = video.read_many([[t + _start(ref) for t in r.times] for r in requests])
-            for i, part in enumerate(decoded):
-                height, width = part.frames.shape[1:3]
-                for j in range(self.num_crops):
-                    crop = spatial_crop(height, width, j, self.num_crops)
-                    crop_and_resize(part.frames, crop, self.clip.size, out=clips[i * self.num_crops + j])
-            repeated = max(part.repeated for part in decoded)
         except VidmodelsError as problem:
-            error = str(problem)
-        label = -1 if ref.label is None else ref.label
-        return {"clips": clips, "number": index, "id": ref.id, "label": label, "repeated": repeated, "error": error}
+            return self.failed(index, str(problem))
+        clips = np.empty(self._shape, np.uint8)
+        for i, part in enumerate(decoded):
+            height, width = part.frames.shape[1:3]
+            for j in range(self.num_crops):
+                crop = spatial_crop(height, width, j, self.num_crops)
+                crop_and_resize(part.frames, crop, self.clip.size, out=clips[i * self.num_crops + j])
+        spans = [(r.start, min(_end(r, fps), max(duration, r.start))) for r in requests]
+        row = _row(index, ref, clips, max(part.repeated for part in decoded), "")
+        return row | {"spans": _start(ref) + np.repeat(spans, self.num_crops, axis=0)}
+
+    def failed(self, index: int, error: str) -> Row:
+        """The row of a video that cannot be read: its pixels are zero."""
+        row = _row(index, self.manifest.row(index), np.zeros(self._shape, np.uint8), 0, error)
+        return row | {"spans": np.zeros((self._shape[0], 2))}
 
     def read_batch(self, indices: Sequence[int]) -> dict[str, Any]:
         """Several videos as columns."""
         return to_columns([self.read(int(i)) for i in indices])
 
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.num_clips * self.num_crops, self.clip.num_frames, self.clip.size, self.clip.size, 3)
+
 
 def to_columns(rows: list[Row]) -> dict[str, Any]:
     """Rows as columns: arrays for pixels and numbers, lists of str for ids and errors."""
+    spans = {"spans": np.stack([row["spans"] for row in rows])} if "spans" in rows[0] else {}
     return {
+        **spans,
         "clips": np.stack([row["clips"] for row in rows]),
         "number": np.array([row["number"] for row in rows], np.int64),
         "label": np.array([row["label"] for row in rows], np.int64),
@@ -140,6 +153,17 @@ def to_columns(rows: list[Row]) -> dict[str, Any]:
         "id": [row["id"] for row in rows],
         "error": [row["error"] for row in rows],
     }
+
+
+def _row(number: int, ref: SampleRef, clips: np.ndarray, repeated: int, error: str) -> Row:
+    label = -1 if ref.label is None else ref.label
+    return {"clips": clips, "number": number, "id": ref.id, "label": label, "repeated": repeated, "error": error}
+
+
+def _end(request: ClipRequest, fps: float) -> float:
+    """When the last frame of a clip gives way to what would be the next one."""
+    times = request.times
+    return times[-1] + (times[-1] - times[-2] if len(times) > 1 and times[-1] > times[-2] else 1 / fps)
 
 
 def _start(ref: SampleRef) -> float:
