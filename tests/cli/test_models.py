@@ -20,7 +20,7 @@ def test_models_as_a_table(run):
 
 def test_models_by_pattern_and_task(run):
     found = json.loads(run("models", "*tiny*", "--task", "classify", "--json").out)
-    assert [row["name"] for row in found] == ["mae_st_vit_tiny"]
+    assert [row["name"] for row in found] == ["mae_st_vit_tiny", "mae_st_vit_tiny_8x4x4"]
     assert found[0]["input"]["num_frames"] == 16
     ran = run("models", "no_such")
     assert ran.code == 2
