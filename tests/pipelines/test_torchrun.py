@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
+STEPS = "150"
 
 
 def start(home: Path, *words: str) -> subprocess.Popen:
@@ -30,7 +31,7 @@ def start(home: Path, *words: str) -> subprocess.Popen:
 
 
 def test_a_signal_stops_both_with_a_checkpoint_and_the_next_start_goes_on(tmp_path):
-    first = start(tmp_path, "--schedule.max-steps", "400")
+    first = start(tmp_path, "--schedule.max-steps", STEPS)
     end = time.monotonic() + 240
     metrics = tmp_path / "two" / "metrics.csv"
     while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
@@ -41,7 +42,7 @@ def test_a_signal_stops_both_with_a_checkpoint_and_the_next_start_goes_on(tmp_pa
     assert first.wait(60) != 0
     said = (tmp_path / "log").read_text()
     assert said.count("with a checkpoint; the same command goes on from it") == 1, said
-    second = start(tmp_path, "--schedule.max-steps", "400")
+    second = start(tmp_path, "--schedule.max-steps", STEPS)
     assert second.wait(300) == 0, (tmp_path / "log").read_text()
-    assert "steps of 16 clips, from step" in (tmp_path / "log").read_text()
-    assert json.loads((tmp_path / "two" / "finished.json").read_text())["step"] == 400
+    assert "steps of 8 clips, from step" in (tmp_path / "log").read_text()
+    assert json.loads((tmp_path / "two" / "finished.json").read_text())["step"] == int(STEPS)
