@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from vidmodels.core.clip import ClipRequest
 from vidmodels.core.errors import VidmodelsError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.decode import Frames, VideoReader
@@ -20,7 +19,7 @@ from vidmodels.data.ledger import Ledger
 from vidmodels.data.manifest import Manifest, SampleRef
 from vidmodels.data.order import Order, hash_key
 from vidmodels.data.probe import TRUSTED
-from vidmodels.data.sampling import rng_for, train_requests, view_requests
+from vidmodels.data.sampling import request_span, rng_for, train_requests, view_requests
 from vidmodels.data.sandbox import probe_untrusted, read_many_untrusted
 
 Row = dict[str, Any]
@@ -123,7 +122,7 @@ class ViewReader:
             for j in range(self.num_crops):
                 crop = spatial_crop(height, width, j, self.num_crops)
                 crop_and_resize(part.frames, crop, self.clip.size, out=clips[i * self.num_crops + j])
-        spans = [(r.start, min(_end(r, fps), max(duration, r.start))) for r in requests]
+        spans = [request_span(request, duration, fps) for request in requests]
         row = _row(index, ref, clips, max(part.repeated for part in decoded), "")
         return row | {"spans": _start(ref) + np.repeat(spans, self.num_crops, axis=0)}
 
@@ -158,12 +157,6 @@ def to_columns(rows: list[Row]) -> dict[str, Any]:
 def _row(number: int, ref: SampleRef, clips: np.ndarray, repeated: int, error: str) -> Row:
     label = -1 if ref.label is None else ref.label
     return {"clips": clips, "number": number, "id": ref.id, "label": label, "repeated": repeated, "error": error}
-
-
-def _end(request: ClipRequest, fps: float) -> float:
-    """When the last frame of a clip gives way to what would be the next one."""
-    times = request.times
-    return times[-1] + (times[-1] - times[-2] if len(times) > 1 and times[-1] > times[-2] else 1 / fps)
 
 
 def _start(ref: SampleRef) -> float:

@@ -48,6 +48,16 @@ def view_requests(duration: float, fps: float, clip: ClipSection, num_clips: int
     return [_segments(duration, fps, clip, np.full(clip.num_frames, part)) for part in parts]
 
 
+def request_span(request: ClipRequest, duration: float, fps: float) -> tuple[float, float]:
+    """Start and end in seconds of what a clip stands for: its last frame lasts as long as the one before, or 1 / fps.
+
+    It ends with the video, of `duration` seconds, at the latest.
+    """
+    times = request.times
+    last = times[-1] - times[-2] if len(times) > 1 and times[-1] > times[-2] else 1 / fps
+    return request.start, min(times[-1] + last, max(duration, request.start))
+
+
 def _strided(duration: float, fps: float, clip: ClipSection, place: float) -> ClipRequest:
     """T times at the clip's stride, from `place` (0..1) of the room that the video leaves."""
     step = clip.frame_stride / (clip.fps or fps)

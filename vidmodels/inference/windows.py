@@ -16,7 +16,7 @@ from vidmodels.core.recipe import ClipSection
 from vidmodels.data.decode import VideoReader
 from vidmodels.data.geometry import crop_and_resize, spatial_crop
 from vidmodels.data.probe import VideoInfo
-from vidmodels.data.sampling import view_requests
+from vidmodels.data.sampling import request_span, view_requests
 
 DECODED_BYTES = 256_000_000
 """About how much memory the full-size frames of the clips in hand may take; a single clip may take more."""
@@ -37,8 +37,7 @@ def view_spans(info: VideoInfo, spec: InputSpec, num_clips: int) -> list[Span]:
         raise ConfigError(f"{num_clips} clips of a video cannot be taken: give 1 or more")
     clip = ClipSection(num_frames=spec.num_frames, frame_stride=spec.frame_stride, fps=spec.fps, size=spec.size)
     requests = view_requests(info.duration, info.fps, clip, num_clips)
-    length = window_seconds(info, spec)
-    return [Span(r.times, r.start, min(r.start + length, max(info.duration, r.start))) for r in requests]
+    return [Span(request.times, *request_span(request, info.duration, info.fps)) for request in requests]
 
 
 def window_spans(info: VideoInfo, spec: InputSpec, stride: float | None = None) -> Iterator[Span]:

@@ -68,7 +68,7 @@ def sample_masking(
     if sampling == "frame":
         return from_noise(noise(t, 1).expand(-1, -1, space).flatten(1), space * count_kept(t, ratio))
     if sampling == "per_frame":
-        rank = noise(t, space).argsort(dim=2).argsort(dim=2)
+        rank = noise(t, space).argsort(dim=2, stable=True).argsort(dim=2)
         return from_noise((rank + noise(t, space) / 2).flatten(1), t * count_kept(space, ratio))
     if sampling == "block":
         dropped = torch.stack([cube_mask(grid, total - count_kept(total, ratio), generator) for _ in range(num_clips)])
