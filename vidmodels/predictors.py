@@ -88,7 +88,7 @@ def settings_of(row: ZooEntry, metadata: dict[str, Any], classes: Sequence[str] 
         saved = metadata.get("settings", {})
         settings = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
     names = metadata.get("classes") or classes
-    if row.task == "classify" and names and "num_classes" not in settings:
+    if row.task in ("classify", "detect_actions") and names and "num_classes" not in settings:
         settings["num_classes"] = len(names)
     return settings
 

@@ -58,6 +58,8 @@ def create_model(name: str, **overrides: Any) -> Any:
     An `nn.Module` with `entry`, its row of the card, `input`, what it takes, and `settings`. Raises ConfigError for
     unknown names and values that cannot be.
     """
+    import torch
+
     row = entry(name)
     settings = {**row.config, **overrides}
     build = _function(row.builder)
@@ -71,6 +73,8 @@ def create_model(name: str, **overrides: Any) -> Any:
         raise ConfigError(f"{name} has no setting {unknown[0]!r}{did_you_mean(unknown[0], allowed)}") from None
     except ValueError as error:
         raise ConfigError(f"{name} cannot be built with {overrides}: {error}") from None
+    # convolutions in the layout in which they are fastest bring any input into it (a depthwise 3x3x3 on a CPU: 50 times)
+    model = model.to(memory_format=getattr(model, "memory_format", torch.contiguous_format))
     model.entry = row
     model.input = input_of(row, overrides)
     model.settings = settings
@@ -81,7 +85,9 @@ def input_of(row: ZooEntry, overrides: dict[str, Any]):
     """The input specification of a model with some of its settings changed."""
     import dataclasses
 
-    changes = {key: overrides[key] for key in ("num_frames", "size") if key in overrides}
+    changes: dict[str, Any] = {key: overrides[key] for key in ("num_frames", "size") if key in overrides}
+    if changes.get("size", row.input.size) != row.input.size:
+        changes["test_size"] = None
     return dataclasses.replace(row.input, **changes)
 
 

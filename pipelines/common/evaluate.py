@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,15 +17,18 @@ from vidmodels.core.errors import DataError, RunError
 from vidmodels.core.logs import setup_logging
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.reader import ViewReader
+from vidmodels.metrics.classification import ClassRow
+
+if TYPE_CHECKING:
+    from vidmodels.training.evaluation import Scores
 
 
 def evaluate(settings: EvaluateSettings) -> int:
     """Evaluate, print the table and write the files. Raises VidmodelsError."""
     from pipelines.common.execute import init_path
+    from pipelines.common.pictures import save_evaluation
     from vidmodels import zoo
-    from vidmodels.metrics.classification import save_per_class
-    from vidmodels.training.evaluation import Scores, join_scores, summarise
-    from vidmodels.visual.plots import save_confusion_matrix
+    from vidmodels.training.evaluation import join_scores, summarise
 
     setup_logging()
     storage = settings.run.storage or default_storage()
@@ -35,32 +39,46 @@ def evaluate(settings: EvaluateSettings) -> int:
     manifest = sources.val or sources.train[0]
     label_of = _label_map(manifest, classes)
     views = settings.evaluation
-    reader = ViewReader(manifest, clip_of(metadata, settings.data.clip), views.num_clips, views.num_crops)
-    rows = list(score_videos(Scoring(str(weights), "scores", views.batch_size), reader, range(len(manifest)), settings.run))
+    reader = ViewReader(manifest, clip_of(metadata, settings.data.clip), views.num_clips, views.num_crops, views.size)
+    scoring = Scoring(str(weights), "scores", views.batch_size, views.combine)
+    rows = list(score_videos(scoring, reader, range(len(manifest)), settings.run))
     _check_once([row["id"] for row in rows], manifest)
     good = [row for row in rows if not row["error"]]
-    scores = Scores(
-        [row["id"] for row in good],
-        np.stack([row["values"] for row in good]) if good else np.zeros((0, len(classes)), np.float32),
-        np.array([label_of.get(row["label"], -1) for row in good], np.int64),
-        {row["id"]: row["error"] for row in rows if row["error"]},
-    )
-    result = summarise(join_scores([scores]), classes)
+    result = summarise(join_scores([_scores(rows, label_of, len(classes))]), classes)
     folder = Path(settings.out or f"{storage}/evaluations/{_name(settings.model)}-{manifest.digest[:12]}")
     folder.mkdir(parents=True, exist_ok=True)
-    save_per_class(result.per_class, folder / "per_class.csv")
-    title = f"{metadata['name']} on {manifest.digest[:12]}"
-    save_confusion_matrix(result.confusion, classes, folder / "confusion_matrix.png", title)
+    save_evaluation(result, classes, folder, f"{metadata['name']} on {manifest.digest[:12]}")
     answer = {"model": settings.model, "data_digest": manifest.digest, "views": f"{views.num_clips} x {views.num_crops}",
               **result.metrics, "errors": result.errors}  # fmt: skip
     (folder / "evaluation.json").write_text(json.dumps(answer, indent=2) + "\n")
     for row in result.per_class:
-        print(f"  {row.name:<24} {row.support:>6} videos  {100 * row.accuracy:5.1f} %")
-    shown = ", ".join(f"{key} {100 * value:.2f} %" for key, value in result.metrics.items() if key.startswith("top"))
+        share = row.accuracy if isinstance(row, ClassRow) else row.average_precision
+        print(f"  {row.name:<24} {row.support:>6} videos  {100 * share:5.1f} %")
+    for part in result.slices:
+        print(f"  {part.fact} {part.low:.4g} to {part.high:.4g}: {part.videos} videos, {100 * part.accuracy:.1f} %")
+    shown = ", ".join(f"{key} {100 * value:.2f} %" for key, value in result.metrics.items() if key.startswith(("top", "map")))
     print(f"{shown} on {len(good)} of {len(rows)} videos, {views.num_clips} x {views.num_crops} views; {folder}")
     for key, why in list(result.errors.items())[:20]:
         print(f"  not decoded: {key}: {why}")
     return 0
+
+
+def _scores(rows: list[dict[str, Any]], label_of: dict[int, int], num_classes: int) -> Scores:
+    """The decoded rows as arrays, with the model's numbers of the classes."""
+    from vidmodels.training.evaluation import Scores
+
+    good = [row for row in rows if not row["error"]]
+    errors = {row["id"]: row["error"] for row in rows if row["error"]}
+    if not good:
+        return Scores([], np.zeros((0, num_classes), np.float32), np.zeros(0, np.int64), errors)
+    if "targets" in good[0]:
+        labels = np.zeros((len(good), num_classes), np.uint8)
+        for number, own in label_of.items():
+            labels[:, own] = [row["targets"][number] for row in good]
+    else:
+        labels = np.array([label_of.get(row["label"], -1) for row in good], np.int64)
+    facts = np.stack([row["facts"] for row in good])
+    return Scores([row["id"] for row in good], np.stack([row["values"] for row in good]), labels, errors, facts)
 
 
 def _label_map(manifest: Manifest, classes: tuple[str, ...]) -> dict[int, int]:

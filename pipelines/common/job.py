@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,9 @@ class TrainJob:
         task = make_task(self.recipe, self.sources, model)
         clip = self.recipe.data.clip.model_dump(mode="json", include={"num_frames", "frame_stride", "fps", "size", "sampling"})
         about = {"name": model.entry.name, "settings": model.settings, "clip": clip, **task.describe(), **self.metadata}
-        metric = "val_top1" if isinstance(self.recipe, ClassifyRecipe) and self.sources.val is not None else "loss"
+        metric = "loss"
+        if isinstance(self.recipe, ClassifyRecipe) and self.sources.val is not None:
+            metric = "val_map" if self.sources.val.multi_label else "val_top1"
         return Trainer(
             model, task, self.recipe, self.plan(world.size), world,
             Checkpointer(self.checkpoints, self.recipe.train.keep_checkpoints, metric),
@@ -89,7 +91,8 @@ class TrainJob:
             raise DataError("no validation videos: name them in data.val_path, or keep a share with data.val_fraction")
         assert isinstance(self.recipe, ClassifyRecipe)
         evaluation = self.recipe.evaluation
-        return ViewReader(self.sources.val, self.recipe.data.clip, evaluation.num_clips, evaluation.num_crops)
+        views = evaluation.num_clips, evaluation.num_crops, evaluation.size
+        return ViewReader(self.sources.val, self.recipe.data.clip, *views)
 
     def evaluate(self, model: Any, world: World) -> Evaluation:
         """Evaluate a classifier on the validation videos, shared out over the workers; equal on all of them."""
@@ -97,16 +100,47 @@ class TrainJob:
         from vidmodels.training.evaluation import chunks, join_scores, score_views, summarise
 
         assert isinstance(self.recipe, ClassifyRecipe)
-        reader, size = self.view_reader(), self.recipe.evaluation.batch_size
+        reader, views = self.view_reader(), self.recipe.evaluation
         mine = range(world.rank, len(reader.manifest), world.size)
-        parts = [score_views(model, reader.read_batch(part), model.input, size, world.device) for part in chunks(mine, size)]
+        parts = [
+            score_views(model, reader.read_batch(part), model.input, views.batch_size, world.device, combine=views.combine)
+            for part in chunks(mine, views.batch_size)
+        ]
         everyone = gather_objects(join_scores(parts), world)
         return summarise(join_scores(everyone), class_names(self.sources))
 
     def _evaluator(self, world: World) -> Callable[[nn.Module, int], dict[str, float]] | None:
         if not isinstance(self.recipe, ClassifyRecipe) or self.sources.val is None:
             return None
-        return lambda model, step: {f"val_{k}": v for k, v in self.evaluate(model, world).metrics.items()}
+
+        def evaluate(model: nn.Module, step: int) -> dict[str, float]:
+            if self.recipe.train.precise_bn:
+                self._refresh_norms(model, step, world)
+            return {f"val_{k}": v for k, v in self.evaluate(model, world).metrics.items()}
+
+        return evaluate
+
+    def _refresh_norms(self, model: nn.Module, step: int, world: World) -> None:
+        """Statistics of batch norms from the next samples of the run, as they are trained on but for mixing."""
+        import torch
+
+        from vidmodels.data.collate import to_batch
+        from vidmodels.data.transforms import prepare
+        from vidmodels.training.precise_bn import refresh_batch_norms
+
+        reader, plan, recipe = self.reader(), self.plan(world.size), self.recipe
+        augment = recipe.data.augment.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
+        generator = torch.Generator().manual_seed(recipe.train.seed)
+
+        def batches() -> Iterator[torch.Tensor]:
+            for number in range(recipe.train.precise_bn):
+                first = step * plan.batch_size + (number * world.size + world.rank) * plan.micro
+                batch = to_batch(reader.read_batch(range(first, first + plan.micro)))
+                if batch.valid.any():
+                    ready = prepare(batch.to(world.device), model.input, augment, generator)  # type: ignore[arg-type]
+                    yield ready.clips[ready.valid]
+
+        refresh_batch_norms(model, batches(), world)
 
 
 def class_names(sources: Sources) -> tuple[str, ...]:
@@ -144,6 +178,8 @@ def model_settings(recipe: Recipe, sources: Sources) -> tuple[str, dict[str, Any
         settings.update({key: value for key in changes if (value := getattr(recipe.model, key)) is not None})
     else:
         settings["num_classes"] = len(class_names(sources))
+        if sources.train[0].multi_label:
+            settings["activation"] = "sigmoid"
         settings["dropout"] = recipe.model.dropout
     return row.name, settings
 

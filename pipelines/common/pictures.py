@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +77,19 @@ def reconstructions(job: TrainJob, model: Any, folder: Path) -> list[Path]:
 
 
 def evaluation(job: TrainJob, result: Evaluation, folder: Path) -> list[Path]:
-    """`per_class.csv` and `confusion_matrix.png` of a classifier."""
-    from vidmodels.metrics.classification import save_per_class
+    """`per_class.csv`, `slices.csv` and `confusion_matrix.png` of a classifier; the last two not with several labels."""
+    assert isinstance(job.recipe, ClassifyRecipe)
+    return save_evaluation(result, class_names(job.sources), folder)
+
+
+def save_evaluation(result: Evaluation, classes: Sequence[str], folder: Path, title: str = "Confusion matrix") -> list[Path]:
+    """The tables and the picture of an evaluation."""
+    from vidmodels.metrics.classification import save_rows
     from vidmodels.visual.plots import save_confusion_matrix
 
-    assert isinstance(job.recipe, ClassifyRecipe)
-    return [
-        save_per_class(result.per_class, folder / "per_class.csv"),
-        save_confusion_matrix(result.confusion, class_names(job.sources), folder / "confusion_matrix.png"),
-    ]
+    files = [save_rows(result.per_class, folder / "per_class.csv")]
+    if result.slices:
+        files.append(save_rows(result.slices, folder / "slices.csv"))
+    if result.confusion is not None:
+        files.append(save_confusion_matrix(result.confusion, classes, folder / "confusion_matrix.png", title))
+    return files

@@ -20,11 +20,15 @@ What = Literal["scores", "features"]
 
 @dataclass(frozen=True)
 class Scoring:
-    """What to compute: the weights file, softmax scores [K] or the views' embeddings [M, D], views per forward pass."""
+    """What to compute: the weights file, scores [K] or the views' embeddings [M, D], views per forward pass.
+
+    combine: how the scores of a video's views become one row, mean or max.
+    """
 
     weights: str
     what: What = "scores"
     batch_size: int = 16
+    combine: str = "mean"
 
     def open(self, threads: int | None = None) -> Scorer:
         """The model in this process, on a GPU where there is one."""
@@ -52,7 +56,9 @@ class Scorer:
             np.zeros(self._empty(columns["clips"].shape[1]), np.float32) if error else self._answer(views)
             for views, error in zip(columns["clips"], columns["error"])
         ]
+        some: dict[str, Any] = {key: np.asarray(columns[key]) for key in ("targets", "facts") if key in columns}
         return {
+            **some,
             "values": np.stack(values),
             "spans": np.asarray(columns["spans"]),
             "id": list(columns["id"]),
@@ -64,24 +70,27 @@ class Scorer:
         import torch
 
         from vidmodels.data.transforms import normalise
+        from vidmodels.tasks.classify import activation_of, combine_views, to_scores
 
         parts = []
         for part in torch.from_numpy(np.array(views)).to(self.device).split(self.scoring.batch_size):
             pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), self.model.input)
             with torch.inference_mode():
                 scores = self.scoring.what == "scores"
-                parts.append(self.model(pixels).softmax(-1) if scores else self.model.features(pixels))
+                each = to_scores(self.model(pixels), activation_of(self.model)) if scores else self.model.features(pixels)
+                parts.append(each)
         answer = torch.cat(parts)
-        return (answer.mean(0) if self.scoring.what == "scores" else answer).float().cpu().numpy()
+        answer = combine_views(answer, self.scoring.combine) if self.scoring.what == "scores" else answer
+        return answer.float().cpu().numpy()
 
     def _empty(self, views: int) -> tuple[int, ...]:
         if self.scoring.what == "scores":
             return (self.model.num_classes,)
-        return (views, self.model.norm.weight.numel())
+        return (views, self.model.feature_dim)
 
 
 def score_videos(scoring: Scoring, reader: ViewReader, indices: Sequence[int], run: RunSection) -> Iterator[dict[str, Any]]:
-    """Rows {values, spans, id, label, error} of the videos, one at a time, each exactly once for any number of workers.
+    """Rows {values, spans, facts, id, label, error} of the videos, one at a time, each exactly once for any number of workers.
 
     With `run.backend` ray, `run.decoders` actors decode and `run.num_workers` actors compute; else this process does both.
     """
@@ -119,6 +128,8 @@ def check_task(metadata: dict[str, Any], weights: str) -> tuple[str, ...]:
 
 
 def _rows(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    names = ("values", "spans", "id", "label", "error")
-    for value, spans, key, label, error in zip(*(columns[name] for name in names)):
-        yield {"values": np.array(value), "spans": np.array(spans), "id": str(key), "label": int(label), "error": str(error)}
+    kinds: dict[str, Any] = {"values": np.array, "spans": np.array, "targets": np.array, "facts": np.array}
+    kinds |= {"id": str, "label": int, "error": str}
+    names = [name for name in kinds if name in columns]
+    for row in zip(*(columns[name] for name in names)):
+        yield {name: kinds[name](value) for name, value in zip(names, row)}

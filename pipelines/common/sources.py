@@ -61,7 +61,7 @@ def load_sources(data: DataSection, storage: str) -> Sources:
     if data.path is None and not data.sources:
         return _synthetic(data, storage)
     named = data.sources or (SourceSection(path=str(data.path), format=data.format),)
-    manifests = [load_manifest(source.path, source.format, source.root) for source in named]
+    manifests = [load_manifest(source.path, source.format, source.root, data.multi_label) for source in named]
     for source, manifest in zip(named, manifests):
         if manifest.missing:
             log.warning("%d of the videos that %s lists are missing, the first is %s", len(manifest.missing), source.path,
@@ -71,7 +71,7 @@ def load_sources(data: DataSection, storage: str) -> Sources:
         raise DataError("the sources have different lists of classes: give them one class list, or train without labels")
     val = None
     if data.val_path is not None:
-        val = load_manifest(data.val_path, data.format)
+        val = load_manifest(data.val_path, data.format, None, data.multi_label)
         if val.classes != manifests[0].classes:
             raise DataError(f"the classes of {data.val_path} are not those of the training videos")
     elif data.val_fraction > 0:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vidmodels.core.recipe import AugmentSection
-from vidmodels.data.mixing import _beta, mix, smooth_targets
+from vidmodels.data.mixing import draw_beta, mix, smooth_targets
 
 
 def test_the_share_of_pixels_is_the_share_of_the_target():
@@ -33,6 +33,6 @@ def test_no_label_gives_no_target():
 @pytest.mark.parametrize("alpha", [0.2, 0.8, 3.0])
 def test_beta_has_its_mean_and_variance(alpha):
     generator = torch.Generator().manual_seed(0)
-    draws = torch.tensor([_beta(alpha, generator) for _ in range(4000)])
+    draws = torch.tensor([draw_beta(alpha, generator) for _ in range(4000)])
     assert draws.mean().item() == pytest.approx(0.5, abs=0.03)
     assert draws.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)

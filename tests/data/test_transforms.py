@@ -120,6 +120,7 @@ def test_jitter_keeps_the_range_and_is_one_change_per_clip():
 def test_rand_augment():
     assert parse_rand_augment("m7-mstd0.5") == (7, 0.5, 2)
     assert parse_rand_augment("rand-m9-n3-inc1") == (9, 0, 3)
+    assert parse_rand_augment("rand-m7-n4-mstd0.5-inc1") == (7, 0.5, 4)  # MViT's
     with pytest.raises(ConfigError, match="m7"):
         parse_rand_augment("strong")
     clips = batch_of(4, 1).clips.flatten(0, 1)
@@ -127,3 +128,5 @@ def test_rand_augment():
     assert out.shape == clips.shape
     assert out.dtype == torch.uint8
     assert not torch.equal(out, clips)
+    assert torch.equal(rand_augment(clips, "m7-mstd0.5", seeded()), out)
+    assert not torch.equal(rand_augment(clips, "m7-mstd0.5", seeded(1)), out)

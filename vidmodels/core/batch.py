@@ -21,7 +21,9 @@ class Batch:
     valid: bool, one per row of `clips`; False where a video could not be decoded (its pixels are zero).
     numbers: int64 [B], global sample numbers.
     ids: the videos' ids; errors: {id: message} of the rows that are not valid.
-    labels: int64 [B] (-1: none) or float [rows, classes] after mixing, or None.
+    labels: int64 [B] (-1: none), or float [rows, classes] of shares after mixing or of flags with several labels, or None.
+    boxes: float [M, 5], all M boxes of people as rows of (clip, x1, y1, x2, y2) in pixels of the clips, clips counted over
+    videos and their repeats, or None; box_targets: float [M, classes], what each person does.
     """
 
     clips: Tensor
@@ -31,6 +33,8 @@ class Batch:
     labels: Tensor | None = None
     errors: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    boxes: Tensor | None = None
+    box_targets: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch with its tensors on `device` (copies are asynchronous from pinned memory)."""
@@ -42,11 +46,16 @@ class Batch:
 
     def tensors(self) -> list[Tensor]:
         """The tensors that move with the batch; the sample numbers stay on the CPU."""
-        return [tensor for tensor in (self.clips, self.valid, self.labels) if tensor is not None]
+        return [self.clips, self.valid, *self._optional().values()]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        labels = None if self.labels is None else change(self.labels)
-        return replace(self, clips=change(self.clips), valid=change(self.valid), labels=labels)
+        moved: dict[str, Any] = {name: change(tensor) for name, tensor in self._optional().items()}
+        return replace(self, clips=change(self.clips), valid=change(self.valid), **moved)
+
+    def _optional(self) -> dict[str, Tensor]:
+        """The tensors that not every task has."""
+        found = {"labels": self.labels, "boxes": self.boxes, "box_targets": self.box_targets}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -5,12 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Task = Literal["classify", "pretrain_masked"]
+Task = Literal["classify", "detect_actions", "pretrain_masked"]
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """The sound that a model was made for: rows x mels of a log-mel spectrogram, values (x - mean) / std.
+
+    sample_rate: in Hz; window, hop: samples that a row looks at, and between two rows.
+    """
+
+    sample_rate: int = 16000
+    window: int = 512
+    hop: int = 256
+    mels: int = 80
+    rows: int = 128
+    mean: float = -7.03
+    std: float = 4.66
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The input that a model was made for: B x 3 x num_frames x size x size, values (x/255 - mean) / std."""
+    """The input that a model was made for: B x 3 x num_frames x size x size, values (x/255 - mean) / std.
+
+    test_size: side of the crops that it is tested on, where they are larger than those it was trained on.
+    """
 
     num_frames: int
     frame_stride: int
@@ -18,6 +37,13 @@ class InputSpec:
     mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
     std: tuple[float, float, float] = (0.225, 0.225, 0.225)
     fps: float | None = None  # None: strides count the video's own frames
+    test_size: int | None = None
+    audio: AudioSpec | None = None  # None: the model takes no sound
+
+    @property
+    def view_size(self) -> int:
+        """Side of the crops in tests and predictions."""
+        return self.test_size or self.size
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,11 @@ from vidmodels.core.batch import Batch
 def to_batch(columns: dict[str, Any]) -> Batch:
     """A Batch over the same memory as `columns` (`clips` uint8 [B, R, T, H, W, C], `number`, `label`, `id`, `error`).
 
-    The pixels may lie in a read-only object store: they must never be written in place.
+    Where there are `targets` [B, K], one flag for each class, they are the labels.
+
+    The pixels may lie in a read-only object store: they must never be written in place. Samples with people have two more
+    columns: `boxes`, for each a float array [n, 5] of rows (clip of the sample, from 0 to R - 1; x1, y1, x2, y2 in its
+    pixels), and `box_targets`, [n, K].
     """
     clips = columns["clips"]
     if isinstance(clips, torch.Tensor):
@@ -28,12 +32,30 @@ def to_batch(columns: dict[str, Any]) -> Batch:
     errors = {i: str(e) for i, e in zip(ids, columns["error"]) if e}
     valid = torch.tensor([not e for e in columns["error"]], dtype=torch.bool)
     extra = {"repeated": np.asarray(columns["repeated"])} if "repeated" in columns else {}
+    boxes, box_targets = _people(columns, tensor.shape[1]) if "boxes" in columns else (None, None)
     return Batch(
         clips=tensor,
         valid=valid,
         numbers=torch.as_tensor(np.array(columns["number"], np.int64)),
         ids=ids,
-        labels=torch.as_tensor(np.array(columns["label"], np.int64)),
+        labels=_labels(columns),
         errors=errors,
         extra=extra,
+        boxes=boxes,
+        box_targets=box_targets,
     )
+
+
+def _people(columns: dict[str, Any], repeats: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boxes [M, 5] and targets [M, K] of all samples, each box with the number of its clip in the whole batch."""
+    boxes = [torch.tensor(np.asarray(part), dtype=torch.float32).reshape(-1, 5) for part in columns["boxes"]]
+    for sample, part in enumerate(boxes):
+        part[:, 0] += sample * repeats
+    targets = [torch.tensor(np.asarray(part), dtype=torch.float32) for part in columns["box_targets"]]
+    return torch.cat(boxes), torch.cat(targets)
+
+
+def _labels(columns: dict[str, Any]) -> torch.Tensor:
+    if "targets" in columns:
+        return torch.as_tensor(np.array(columns["targets"], np.float32))
+    return torch.as_tensor(np.array(columns["label"], np.int64))

@@ -42,6 +42,20 @@ def random_resized_crop(
     return Crop((height - h) // 2, (width - w) // 2, h, w)
 
 
+def random_square(height: int, width: int, clip: ClipSection, rng: np.random.Generator) -> Crop:
+    """The square that a crop of `clip.size` covers once the short side is resized to a random length (VGG's scale jitter).
+
+    It is cut before it is resized, which gives the same picture for less work.
+    """
+    shortest, longest = clip.short_side
+    if clip.short_side_inverse:
+        length = round(1 / rng.uniform(1 / longest, 1 / shortest))
+    else:
+        length = int(rng.integers(shortest, longest + 1))
+    side = max(1, min(round(clip.size * min(height, width) / length), height, width))
+    return Crop(int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1)), side, side)
+
+
 def spatial_crop(height: int, width: int, index: int, count: int) -> Crop:
     """The `index`-th of `count` squares evenly along the long side (count 1: the centre), of the short side's size."""
     side = min(height, width)
@@ -71,4 +85,6 @@ def training_crop(height: int, width: int, spec: ClipSection, rng: np.random.Gen
     """The crop that a recipe's clip section asks for."""
     if spec.crop == "center":
         return spatial_crop(height, width, 0, 1)
+    if spec.crop == "random_short_side":
+        return random_square(height, width, spec, rng)
     return random_resized_crop(height, width, spec.crop_area, spec.crop_aspect, rng)

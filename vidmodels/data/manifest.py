@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         ("start", pa.float64()),
         ("end", pa.float64()),
         ("bytes", pa.int64()),
+        ("labels", pa.list_(pa.int64())),
     ]
 )
 _CLASSES = b"vidmodels.classes"
@@ -31,20 +32,25 @@ _CLASSES = b"vidmodels.classes"
 
 @dataclass(frozen=True)
 class SampleRef:
-    """One video, or the span `start` to `end` (seconds) of one; label: a class number, or None."""
+    """One video, or the span `start` to `end` (seconds) of one.
+
+    label: a class number, or None; labels: class numbers where a video may have any number of them, else None.
+    """
 
     id: str
     uri: str
     label: int | None = None
     start: float | None = None
     end: float | None = None
+    labels: tuple[int, ...] | None = None
 
 
 class Manifest:
     """The videos of a data set.
 
     table: columns id, uri and optionally label (null or -1: none), start, end (seconds; null or NaN: the whole
-    video), bytes (size of the file). classes: names of the labels; missing: what a list names and nobody found.
+    video), bytes (size of the file), labels (a list of classes, where a video may have several). classes: names of the
+    labels; missing: what a list names and nobody found.
     Raises DataError where a column is missing, an id comes twice or a label has no class.
     """
 
@@ -61,8 +67,13 @@ class Manifest:
         """Video number `index`; takes the same short time in a list of any length."""
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} outside 0..{len(self) - 1}")
-        name, uri, label, start, end = (self._columns[column][int(index)].as_py() for column in range(5))
-        return SampleRef(name, uri, label, start, end)
+        name, uri, label, start, end, _, labels = (column[int(index)].as_py() for column in self._columns)
+        return SampleRef(name, uri, label, start, end, None if labels is None else tuple(labels))
+
+    @cached_property
+    def multi_label(self) -> bool:
+        """Whether videos have lists of labels instead of one."""
+        return self.table["labels"].null_count < len(self)
 
     @cached_property
     def _columns(self) -> list[pa.Array]:
@@ -72,7 +83,7 @@ class Manifest:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over ids, labels, spans, sizes and class names, in the order of ids; where files lie is not in it."""
-        columns = ("id", "label", "start", "end", "bytes")
+        columns = ("id", "label", "start", "end", "bytes", *(["labels"] if self.multi_label else []))
         rows = sorted(zip(*(self.table[name].to_pylist() for name in columns)), key=lambda row: row[0])
         content = json.dumps({"classes": self.classes, "rows": rows}, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
@@ -126,7 +137,7 @@ class Manifest:
     def from_rows(
         cls, rows: list[dict[str, Any]], classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()
     ) -> Manifest:
-        """A manifest of rows with the keys id, uri and optionally label, start, end, bytes."""
+        """A manifest of rows with the keys id, uri and optionally label, start, end, bytes, labels."""
         return cls(pa.Table.from_pylist(rows, schema=SCHEMA), classes, missing)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,7 +158,8 @@ class Manifest:
             twice = [name for name, count in Counter(ids).items() if count > 1]
             raise DataError(f"{len(twice)} ids come twice, such as {', '.join(twice[:3])}: give each video its own id")
         if self.classes is not None:
-            largest = max((label for label in self.table["label"].to_pylist() if label is not None), default=-1)
+            each = [label for labels in self.table["labels"].to_pylist() for label in labels or ()]
+            largest = max((label for label in [*self.table["label"].to_pylist(), *each] if label is not None), default=-1)
             if largest >= len(self.classes):
                 raise DataError(f"label {largest} has no class: {len(self.classes)} class names are given")
 

@@ -26,36 +26,53 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """Mix the batch [N, C, T, H, W] with itself in reverse order; with both alphas given, one of the two at even odds.
 
+    labels: int64 [N], or flags float [N, num_classes], which are mixed as they are.
     Mixup: Zhang et al. 2018; CutMix: Yun et al. 2019 (the share is corrected to the box's true area).
     """
-    targets = smooth_targets(labels, num_classes, augment.label_smoothing)
+    targets = labels if labels.ndim == 2 else smooth_targets(labels, num_classes, augment.label_smoothing)
     use_cutmix = augment.cutmix > 0 and (augment.mixup == 0 or torch.rand((), generator=generator).item() < 0.5)
-    share = _beta(augment.cutmix if use_cutmix else augment.mixup, generator)
+    share = draw_beta(augment.cutmix if use_cutmix else augment.mixup, generator)
     if use_cutmix:
-        height, width = pixels.shape[-2:]
-        cut_h, cut_w = round(height * math.sqrt(1 - share)), round(width * math.sqrt(1 - share))
-        centre_y = int(torch.randint(height, (), generator=generator))
-        centre_x = int(torch.randint(width, (), generator=generator))
-        top, bottom = max(centre_y - cut_h // 2, 0), min(centre_y + (cut_h + 1) // 2, height)
-        left, right = max(centre_x - cut_w // 2, 0), min(centre_x + (cut_w + 1) // 2, width)
-        mixed = pixels.clone()
-        mixed[..., top:bottom, left:right] = pixels.flip(0)[..., top:bottom, left:right]
-        share = 1 - (bottom - top) * (right - left) / (height * width)
+        mixed, share = cut_and_paste(pixels, share, generator)
     else:
-        mixed = torch.lerp(pixels.flip(0), pixels, share)
-    return mixed, torch.lerp(targets.flip(0), targets, share)
+        mixed = blend(pixels, share)
+    return mixed, blend(targets, share)
 
 
-def _beta(alpha: float, generator: torch.Generator | None) -> float:
-    """One draw of Beta(alpha, alpha) from two gamma draws that respect the generator (Marsaglia and Tsang 2000)."""
-    first, second = _gamma(alpha, generator), _gamma(alpha, generator)
+def blend(rows: Tensor, share: float) -> Tensor:
+    """share * rows + (1 - share) * rows in reverse order; integers are rounded."""
+    if rows.is_floating_point():
+        return torch.lerp(rows.flip(0), rows, share)
+    return torch.lerp(rows.flip(0).float(), rows.float(), share).round().to(rows.dtype)
+
+
+def cut_and_paste(pixels: Tensor, share: float, generator: torch.Generator | None = None) -> tuple[Tensor, float]:
+    """Clips [N, ..., H, W] with one box, the same in all frames, from the batch in reverse order, and their true own share.
+
+    share: part of the frame outside the box; the box may reach over the frame's edge, which makes the part larger.
+    """
+    height, width = pixels.shape[-2:]
+    cut_h, cut_w = round(height * math.sqrt(1 - share)), round(width * math.sqrt(1 - share))
+    centre_y = int(torch.randint(height, (), generator=generator))
+    centre_x = int(torch.randint(width, (), generator=generator))
+    top, bottom = max(centre_y - cut_h // 2, 0), min(centre_y + (cut_h + 1) // 2, height)
+    left, right = max(centre_x - cut_w // 2, 0), min(centre_x + (cut_w + 1) // 2, width)
+    mixed = pixels.clone()
+    mixed[..., top:bottom, left:right] = pixels.flip(0)[..., top:bottom, left:right]
+    return mixed, 1 - (bottom - top) * (right - left) / (height * width)
+
+
+def draw_beta(alpha: float, generator: torch.Generator | None = None) -> float:
+    """One draw of Beta(alpha, alpha) from two gamma draws that respect the generator."""
+    first, second = draw_gamma(alpha, generator), draw_gamma(alpha, generator)
     return first / max(first + second, 1e-30)
 
 
-def _gamma(shape: float, generator: torch.Generator | None) -> float:
+def draw_gamma(shape: float, generator: torch.Generator | None = None) -> float:
+    """One draw of Gamma(shape, 1) that respects the generator (Marsaglia and Tsang 2000)."""
     if shape < 1:
         boost = torch.rand((), generator=generator).item() ** (1 / shape)
-        return _gamma(shape + 1, generator) * boost
+        return draw_gamma(shape + 1, generator) * boost
     d = shape - 1 / 3
     c = 1 / math.sqrt(9 * d)
     while True:

@@ -11,9 +11,10 @@ from fractions import Fraction
 from typing import BinaryIO
 
 import av
+import numpy as np
 
-from vidmodels.core.errors import MediaError, MediaLimitError, VidmodelsError
-from vidmodels.data.storage import is_local, open_media, regular_file
+from vidmodels.core.errors import DataError, MediaError, MediaLimitError, VidmodelsError
+from vidmodels.data.storage import is_local, open_media, read_bytes, regular_file
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts"
 """Containers that may be opened. Playlists and concat scripts are formats too, and would read other files."""
@@ -282,3 +283,17 @@ def _uneven(stream: av.VideoStream) -> bool:
 def reason(error: BaseException) -> str:
     """FFmpeg's words for an error, without number and path."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def read_image(uri: str) -> np.ndarray:
+    """A picture file as uint8 [H, W, 3] RGB, for trusted files such as the frames of a video. Raises MediaError."""
+    import cv2
+
+    try:
+        content = read_bytes(uri)
+    except DataError as error:
+        raise MediaError(str(error)) from error
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if picture is None:
+        raise MediaError(f"{uri} cannot be read as a picture: it is damaged, or no JPEG, PNG or WebP; replace it")
+    return picture[..., ::-1]

@@ -56,13 +56,13 @@ class TrainReader:
             crop = training_crop(height, width, self.clip, rng_for(self.seed, hash_key(*key), view, 1))
             crop_and_resize(decoded.frames, crop, self.clip.size, out=clips[view])
         repeated = max(decoded.repeated for decoded in frames)
-        return _row(number, ref, clips, repeated, "")
+        return _row(number, ref, clips, repeated, "", self.manifests[where.source])
 
     def failed(self, number: int, error: str) -> Row:
         """The row of a sample that cannot be read: its pixels are zero."""
         where = self.order(number)
         ref = self.manifests[where.source].row(where.index)
-        return _row(number, ref, np.zeros(self._shape, np.uint8), 0, error)
+        return _row(number, ref, np.zeros(self._shape, np.uint8), 0, error, self.manifests[where.source])
 
     def read_batch(self, numbers: Sequence[int], ledger: Ledger | None = None) -> dict[str, Any]:
         """A micro-batch as columns: `clips` uint8 [M, R, T, S, S, C] and one entry per sample of the rest."""
@@ -96,16 +96,21 @@ class TrainReader:
 
 @dataclass(frozen=True)
 class ViewReader:
-    """Reads the test views of videos: `num_clips` over time x `num_crops` along the long side."""
+    """Reads the test views of videos: `num_clips` over time x `num_crops` along the long side.
+
+    size: side S of the crops, where it is not the one that the model was trained on.
+    """
 
     manifest: Manifest
     clip: ClipSection
     num_clips: int = 1
     num_crops: int = 1
+    size: int | None = None
 
     def read(self, index: int) -> Row:
         """One video: `clips` uint8 [V, T, S, S, C] and `spans` [V, 2], start and end in seconds, of its V clips x crops.
 
+        `facts` [4] is what vidmodels.metrics.slices.FACTS names: seconds, frames per second, short side, motion.
         The other columns are as in TrainReader.read.
         """
         ref = self.manifest.row(index)
@@ -121,30 +126,36 @@ class ViewReader:
             height, width = part.frames.shape[1:3]
             for j in range(self.num_crops):
                 crop = spatial_crop(height, width, j, self.num_crops)
-                crop_and_resize(part.frames, crop, self.clip.size, out=clips[i * self.num_crops + j])
+                crop_and_resize(part.frames, crop, self._side, out=clips[i * self.num_crops + j])
         spans = [request_span(request, duration, fps) for request in requests]
-        row = _row(index, ref, clips, max(part.repeated for part in decoded), "")
-        return row | {"spans": _start(ref) + np.repeat(spans, self.num_crops, axis=0)}
+        row = _row(index, ref, clips, max(part.repeated for part in decoded), "", self.manifest)
+        height, width = decoded[0].frames.shape[1:3]
+        facts = np.array([duration, fps, min(height, width), _motion(clips[(len(clips) - 1) // 2])])
+        return row | {"spans": _start(ref) + np.repeat(spans, self.num_crops, axis=0), "facts": facts}
 
     def failed(self, index: int, error: str) -> Row:
         """The row of a video that cannot be read: its pixels are zero."""
-        row = _row(index, self.manifest.row(index), np.zeros(self._shape, np.uint8), 0, error)
-        return row | {"spans": np.zeros((self._shape[0], 2))}
+        row = _row(index, self.manifest.row(index), np.zeros(self._shape, np.uint8), 0, error, self.manifest)
+        return row | {"spans": np.zeros((self._shape[0], 2)), "facts": np.zeros(4)}
 
     def read_batch(self, indices: Sequence[int]) -> dict[str, Any]:
         """Several videos as columns."""
         return to_columns([self.read(int(i)) for i in indices])
 
     @property
+    def _side(self) -> int:
+        return self.size or self.clip.size
+
+    @property
     def _shape(self) -> tuple[int, ...]:
-        return (self.num_clips * self.num_crops, self.clip.num_frames, self.clip.size, self.clip.size, 3)
+        return (self.num_clips * self.num_crops, self.clip.num_frames, self._side, self._side, 3)
 
 
 def to_columns(rows: list[Row]) -> dict[str, Any]:
     """Rows as columns: arrays for pixels and numbers, lists of str for ids and errors."""
-    spans = {"spans": np.stack([row["spans"] for row in rows])} if "spans" in rows[0] else {}
+    some: Row = {key: np.stack([row[key] for row in rows]) for key in ("spans", "targets", "facts") if key in rows[0]}
     return {
-        **spans,
+        **some,
         "clips": np.stack([row["clips"] for row in rows]),
         "number": np.array([row["number"] for row in rows], np.int64),
         "label": np.array([row["label"] for row in rows], np.int64),
@@ -154,9 +165,19 @@ def to_columns(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _row(number: int, ref: SampleRef, clips: np.ndarray, repeated: int, error: str) -> Row:
+def _row(number: int, ref: SampleRef, clips: np.ndarray, repeated: int, error: str, manifest: Manifest) -> Row:
     label = -1 if ref.label is None else ref.label
-    return {"clips": clips, "number": number, "id": ref.id, "label": label, "repeated": repeated, "error": error}
+    row = {"clips": clips, "number": number, "id": ref.id, "label": label, "repeated": repeated, "error": error}
+    if manifest.multi_label:
+        targets = np.zeros(len(manifest.classes or ()), np.uint8)
+        targets[list(ref.labels or ())] = 1
+        row["targets"] = targets
+    return row
+
+
+def _motion(clip: np.ndarray) -> float:
+    """Mean change of a pixel from frame to frame, in 0..1; clip uint8 [T, S, S, C]."""
+    return float(np.abs(np.diff(clip.astype(np.int16), axis=0)).mean() / 255) if len(clip) > 1 else 0.0
 
 
 def _start(ref: SampleRef) -> float:

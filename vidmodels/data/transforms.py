@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from vidmodels.core.batch import Batch
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import AugmentSection
 from vidmodels.data.mixing import mix, smooth_targets
+from vidmodels.data.video_transforms.policies import PYSLOWFAST
+from vidmodels.data.video_transforms.policies import rand_augment as augment_video
 
 
 def prepare(
@@ -45,7 +46,7 @@ def prepare(
     if augment is not None and labels is not None and num_classes is not None:
         if augment.mixup or augment.cutmix:
             pixels, labels = mix(pixels, labels, num_classes, augment, generator)
-        elif augment.label_smoothing:
+        elif augment.label_smoothing and labels.ndim == 1:
             labels = smooth_targets(labels, num_classes, augment.label_smoothing)
     if augment is not None and augment.erasing:
         pixels = random_erasing(pixels, augment.erasing, generator)
@@ -123,25 +124,23 @@ def random_erasing(pixels: Tensor, probability: float, generator: torch.Generato
 
 
 def parse_rand_augment(text: str) -> tuple[float, float, int]:
-    """'m7-mstd0.5-n2' as (magnitude 0..10, its standard deviation, operations per clip)."""
-    match = re.fullmatch(r"(?:rand-)?m(\d+(?:\.\d+)?)(?:-mstd(\d+(?:\.\d+)?))?(?:-n(\d+))?(?:-inc1)?", text)
-    if match is None:
+    """'m7-mstd0.5-n2', or timm's 'rand-m7-n4-mstd0.5-inc1', as (magnitude 0..10, its deviation, operations per clip)."""
+    parts = [re.fullmatch(r"(mstd|m|n|inc)(\d+(?:\.\d+)?)", part) for part in text.removeprefix("rand-").split("-")]
+    found = {part[1]: float(part[2]) for part in parts if part}
+    if len(found) < len(parts) or "m" not in found or found["m"] > 10 or not found.get("n", 2.0).is_integer():
         raise ConfigError(f"data.augment.rand_augment {text!r} is not of the form m7-mstd0.5-n2")
-    magnitude, deviation, operations = match.groups()
-    return float(magnitude), float(deviation or 0), int(operations or 2)
+    return found["m"], found.get("mstd", 0.0), int(found.get("n", 2.0))
 
 
 def rand_augment(clips: Tensor, text: str, generator: torch.Generator | None = None) -> Tensor:
-    """RandAugment (Cubuk et al. 2020) with torchvision's operations, the same for all frames of a clip.
+    """RandAugment (Cubuk et al. 2020) with PySlowFast's 15 operations, the same for all frames of a clip.
 
-    clips: uint8 [N, T, H, W, C]. The magnitude of each clip is drawn around the given one (timm's `mstd`).
+    clips: uint8 [N, T, H, W, C]. Each operation happens with probability 0.5; timm's `mstd` is the deviation of its magnitude.
     """
     magnitude, deviation, operations = parse_rand_augment(text)
-    bins = 31
     out = torch.empty_like(clips)
     for i, clip in enumerate(clips):
-        drawn = magnitude + deviation * torch.randn((), generator=generator).item()
-        level = round(min(max(drawn, 0.0), 10.0) / 10 * (bins - 1))
-        transform = v2.RandAugment(num_ops=operations, magnitude=level, num_magnitude_bins=bins)
-        out[i] = transform(clip.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        video = clip.permute(3, 0, 1, 2)
+        changed = augment_video(video, magnitude, operations, 0.5, deviation, ranges=PYSLOWFAST, generator=generator)
+        out[i] = changed.permute(1, 2, 3, 0)
     return out

@@ -21,6 +21,7 @@ from vidmodels.data.decode import VideoReader
 from vidmodels.data.probe import Limits
 from vidmodels.data.transforms import normalise
 from vidmodels.inference.windows import read_clips, view_spans, window_spans
+from vidmodels.tasks.classify import activation_of, to_scores
 from vidmodels.tasks.results import ClassifyResult, Window, merge
 from vidmodels.weights.load import LoadReport
 
@@ -81,7 +82,7 @@ class Predictor:
         self.classes = None if classes is None else tuple(classes)
 
     def predict(self, video: str | PathLike[str], num_clips: int = 1, num_crops: int = 1) -> ClassifyResult:
-        """Classes of a video: the mean softmax over `num_clips` clips, evenly in time, x `num_crops` crops (1 or 3).
+        """Classes of a video: the mean score over `num_clips` clips, evenly in time, x `num_crops` crops (1 or 3).
 
         Raises MediaError for a video that cannot be read, ConfigError for a model without classes.
         """
@@ -121,8 +122,11 @@ class Predictor:
         return embeddings
 
     def scores(self, clips: np.ndarray) -> np.ndarray:
-        """Softmax float32 [N, K] of clips uint8 [N, T, S, S, C]. Raises WeightsError for answers that are not finite."""
-        return self._run(clips, lambda pixels: self.model(pixels).float().softmax(-1))
+        """Scores float32 [N, K] of clips uint8 [N, T, S, S, C]: a softmax, or a sigmoid where classes are not exclusive.
+
+        Raises WeightsError for answers that are not finite.
+        """
+        return self._run(clips, lambda pixels: to_scores(self.model(pixels), activation_of(self.model)))
 
     def embed(self, clips: np.ndarray) -> np.ndarray:
         """Embeddings float32 [N, D] of clips uint8 [N, T, S, S, C]. Raises WeightsError as `scores` does."""

@@ -95,10 +95,10 @@ def read_clips(
 
 def _clips(video: VideoReader, group: list[Span], spec: InputSpec, num_crops: int) -> np.ndarray:
     decoded = video.read_many([span.times for span in group])
-    clips = np.empty((len(group) * num_crops, spec.num_frames, spec.size, spec.size, 3), np.uint8)
+    clips = np.empty((len(group) * num_crops, spec.num_frames, spec.view_size, spec.view_size, 3), np.uint8)
     for i, part in enumerate(decoded):
         height, width = part.frames.shape[1:3]
         for j in range(num_crops):
             crop = spatial_crop(height, width, j, num_crops)
-            crop_and_resize(part.frames, crop, spec.size, out=clips[i * num_crops + j])
+            crop_and_resize(part.frames, crop, spec.view_size, out=clips[i * num_crops + j])
     return clips

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,13 +101,28 @@ def per_class_table(matrix: ArrayLike, classes: Sequence[str]) -> list[ClassRow]
     return rows
 
 
-def save_per_class(rows: Sequence[ClassRow], path: str | os.PathLike[str]) -> Path:
-    """Write the rows as CSV (columns = fields of ClassRow). Raises RunError where the file cannot be written."""
+@dataclass(frozen=True)
+class LabelRow:
+    """One class where videos may have several: the videos that have it, and its average precision (nan without any)."""
+
+    name: str
+    support: int
+    average_precision: float
+
+
+def per_label_table(targets: ArrayLike, average_precisions: ArrayLike, classes: Sequence[str]) -> list[LabelRow]:
+    """One row per class, in the classes' order; targets: flags [N, K]; average_precisions: [K]."""
+    supports = np.asarray(targets).astype(bool).sum(0)
+    return [LabelRow(str(n), int(s), float(a)) for n, s, a in zip(classes, supports, np.asarray(average_precisions))]
+
+
+def save_rows(rows: Sequence[Any], path: str | os.PathLike[str]) -> Path:
+    """Write rows of one dataclass as CSV, its fields as columns. Raises RunError where the file cannot be written."""
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, [field.name for field in fields(ClassRow)], lineterminator="\n")
+            writer = csv.DictWriter(stream, [field.name for field in fields(rows[0])], lineterminator="\n")
             writer.writeheader()
             writer.writerows(asdict(row) for row in rows)
     except OSError as error:

@@ -22,7 +22,10 @@ from vidmodels.tasks.base import StepContext
 
 @dataclass(frozen=True)
 class Classify:
-    """Cross-entropy against one class per clip, or against shares of classes after mixing and smoothing."""
+    """Cross-entropy against one class per clip, or against shares of classes after mixing and smoothing.
+
+    A model whose activation is the sigmoid learns each class on its own, from flags (binary cross-entropy).
+    """
 
     classes: tuple[str, ...]
     input: InputSpec
@@ -33,7 +36,9 @@ class Classify:
         ready = prepare(batch, self.input, self.augment, context.generator, len(self.classes))
         logits = model(ready.clips).float()
         assert ready.labels is not None
-        loss = classification_loss(logits, ready.labels, ready.valid)
+        several = activation_of(model) == "sigmoid"
+        mixed = bool(self.augment.mixup or self.augment.cutmix)
+        loss = (multi_label_loss if several else classification_loss)(logits, ready.labels, counted(ready.valid, mixed))
         logged = {"loss": loss}
         if ready.labels.ndim == 1:
             right = (logits.detach().argmax(1) == ready.labels) & ready.valid
@@ -49,12 +54,35 @@ def classification_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor
 
     logits [N, K]; labels int64 [N] (-1: none) or shares [N, K]; valid bool [N].
     """
-    if labels.ndim == 1:
-        counts = valid & (labels >= 0)
-        per_row = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
-    else:
-        # a mixed row needs both of its parents, which stand at the same place in the reversed batch
-        counts = valid & valid.flip(0)
-        per_row = functional.cross_entropy(logits, labels, reduction="none")
-    weights = counts.to(per_row.dtype)
-    return torch.where(counts, per_row, 0.0).sum() / weights.sum().clamp(min=1)
+    valid = valid & (labels >= 0 if labels.ndim == 1 else labels.sum(1) > 0)
+    labels = labels.clamp(min=0)
+    return _mean_of(functional.cross_entropy(logits, labels, reduction="none"), valid)
+
+
+def multi_label_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """Mean binary cross-entropy of the valid rows over all classes; logits, labels (flags or shares) [N, K]; valid bool [N]."""
+    return _mean_of(functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1), valid)
+
+
+def counted(valid: Tensor, mixed: bool) -> Tensor:
+    """Rows bool [N] that count: a mixed one needs both of its parents, which stand at the same place in the reversed batch."""
+    return valid & valid.flip(0) if mixed else valid
+
+
+def activation_of(model: Any) -> str:
+    """softmax or sigmoid: what turns the model's logits into scores; wrappers of several workers are looked through."""
+    return getattr(getattr(model, "module", model), "activation", "softmax")
+
+
+def to_scores(logits: Tensor, activation: str) -> Tensor:
+    """Scores float32 [..., K] of logits by the model's activation."""
+    return logits.float().sigmoid() if activation == "sigmoid" else logits.float().softmax(-1)
+
+
+def combine_views(scores: Tensor, how: str) -> Tensor:
+    """One row [K] from the scores [M, K] of a video's views: their mean, or the largest of each class."""
+    return scores.amax(0) if how == "max" else scores.mean(0)
+
+
+def _mean_of(per_row: Tensor, counts: Tensor) -> Tensor:
+    return torch.where(counts, per_row, 0.0).sum() / counts.sum().clamp(min=1)

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vidmodels.core.errors import ConfigError, RunError
 from vidmodels.core.recipe import TrainSection
+from vidmodels.layers.sync_norm import synchronise_batch_norms
 
 T = TypeVar("T")
 
@@ -88,6 +89,8 @@ def wrap(model: nn.Module, train: TrainSection, world: World) -> nn.Module:
     blocks = model_blocks(model)
     if train.activation_checkpointing:
         checkpoint_activations(model)
+    if train.sync_bn and world.size > 1:
+        synchronise_batch_norms(model)
     if train.compile:
         for module in blocks or [model]:
             module.compile()  # in place and per block: no renamed parameters, one compilation for all blocks
@@ -96,6 +99,7 @@ def wrap(model: nn.Module, train: TrainSection, world: World) -> nn.Module:
     if train.parallel == "ddp":
         ids = [world.device.index] if world.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+    model = model.to(memory_format=torch.contiguous_format)  # FSDP2 shards contiguous parameters only
     for value in [*model.parameters(), *model.buffers()]:
         dist.broadcast(value.detach(), src=0)
     mesh = init_device_mesh(world.device.type, (world.size,))

@@ -1,4 +1,4 @@
-"""Multi-view evaluation of classifiers: softmax averaged over the views of each video, each video exactly once.
+"""Multi-view evaluation of classifiers: one row of scores from the views of each video, each video exactly once.
 
 V videos, M views of each (clips x crops), T frames, S side, K classes.
 """
@@ -16,28 +16,48 @@ from torch import nn
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import DataError
 from vidmodels.data.transforms import normalise
-from vidmodels.metrics.classification import ClassRow, confusion_matrix, per_class_table, topk_accuracy
+from vidmodels.metrics.classification import (
+    ClassRow,
+    LabelRow,
+    confusion_matrix,
+    mean_average_precision,
+    per_class_table,
+    per_label_table,
+    topk_accuracy,
+)
+from vidmodels.metrics.slices import SliceRow, slice_tables
+from vidmodels.tasks.classify import activation_of, combine_views, to_scores
 from vidmodels.training.precision import autocast_for
 
 
 @dataclass
 class Scores:
-    """Averaged softmax of the decoded videos. scores: float32 [V, K]; labels: int64 [V]; errors: {id: why} of the rest."""
+    """Scores of the decoded videos.
+
+    scores: float32 [V, K]; labels: int64 [V] (-1: none), or flags [V, K] where videos have several; errors: {id: why} of the
+    rest; facts: float64 [V, F], what `vidmodels.metrics.slices.FACTS` names of each video.
+    """
 
     ids: list[str]
     scores: np.ndarray
     labels: np.ndarray
     errors: dict[str, str] = field(default_factory=dict)
+    facts: np.ndarray | None = None
 
 
 @dataclass
 class Evaluation:
-    """What a classifier reaches: `metrics` (top1, top5, videos, undecoded), confusion [K, K] and one row per class."""
+    """What a classifier reaches.
+
+    metrics: top1 and top5, or map where videos have several labels; videos; undecoded. confusion: [K, K], None with several
+    labels. per_class: one row per class. slices: accuracy by length, frame rate ... of the videos.
+    """
 
     metrics: dict[str, float]
-    confusion: np.ndarray
-    per_class: list[ClassRow]
+    confusion: np.ndarray | None
+    per_class: list[ClassRow] | list[LabelRow]
     errors: dict[str, str]
+    slices: list[SliceRow] = field(default_factory=list)
 
 
 @torch.no_grad()
@@ -48,24 +68,29 @@ def score_views(
     batch_size: int = 16,
     device: torch.device | str = "cpu",
     precision: str = "float32",
+    combine: str = "mean",
 ) -> Scores:
-    """Scores of the videos in `columns` (clips uint8 [V, M, T, S, S, 3], id, label, error), `batch_size` views at a time."""
+    """Scores of the videos in `columns` (clips uint8 [V, M, T, S, S, 3], id, label, error), `batch_size` views at a time.
+
+    combine: how the views of a video become one row, mean or max.
+    """
     good = [i for i, error in enumerate(columns["error"]) if not error]
     errors = {str(i): str(e) for i, e in zip(columns["id"], columns["error"]) if e}
     model.eval()
     rows = []
     for i in good:
         views = torch.from_numpy(np.array(columns["clips"][i])).to(device)
-        probabilities = []
+        each = []
         for part in views.split(batch_size):
             pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
             with autocast_for(device, precision, model):
                 logits = model(pixels)
-            probabilities.append(logits.float().softmax(-1))
-        rows.append(torch.cat(probabilities).mean(0).cpu().numpy())
+            each.append(to_scores(logits, activation_of(model)))
+        rows.append(combine_views(torch.cat(each), combine).cpu().numpy())
     scores = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
-    labels = np.array([int(columns["label"][i]) for i in good], np.int64)
-    return Scores([str(columns["id"][i]) for i in good], scores, labels, errors)
+    labels = np.asarray(columns["targets" if "targets" in columns else "label"])[good]
+    facts = np.asarray(columns["facts"])[good] if "facts" in columns else None
+    return Scores([str(columns["id"][i]) for i in good], scores, labels, errors, facts)
 
 
 def join_scores(parts: Iterable[Scores]) -> Scores:
@@ -82,21 +107,27 @@ def join_scores(parts: Iterable[Scores]) -> Scores:
     order = np.argsort(ids, kind="stable")
     scores = np.concatenate([part.scores for part in full])[order]
     labels = np.concatenate([part.labels for part in full])[order]
-    return Scores([ids[i] for i in order], scores, labels, errors)
+    facts = [part.facts for part in full if part.facts is not None]
+    return Scores([ids[i] for i in order], scores, labels, errors, np.concatenate(facts)[order] if facts else None)
 
 
 def summarise(scores: Scores, classes: tuple[str, ...]) -> Evaluation:
-    """Accuracy, confusion and per-class table. Raises DataError where no video with a label could be decoded."""
-    known = scores.labels >= 0
+    """Accuracy, confusion, and tables by class and slice. Raises DataError where no video with a label could be decoded."""
+    several = scores.labels.ndim == 2
+    known = scores.labels.any(1) if several else scores.labels >= 0
     if not known.any():
         first = next(iter(scores.errors.items()), None)
         why = f"the first error is {first[0]}: {first[1]}" if first else "none of them has a label"
         raise DataError(f"no video could be evaluated: {why}")
     values, labels = scores.scores[known], scores.labels[known]
+    counts = {"videos": float(known.sum()), "undecoded": float(len(scores.errors))}
+    if several:
+        mean, each = mean_average_precision(values, labels)
+        return Evaluation({"map": mean, **counts}, None, per_label_table(labels, each, classes), scores.errors)
     top = topk_accuracy(values, labels, (1, min(5, values.shape[1])))
     confusion = confusion_matrix(values.argmax(1), labels, len(classes))
-    metrics = {**top, "videos": float(known.sum()), "undecoded": float(len(scores.errors))}
-    return Evaluation(metrics, confusion, per_class_table(confusion, classes), scores.errors)
+    slices = [] if scores.facts is None else slice_tables(scores.facts[known], values.argmax(1) == labels)
+    return Evaluation({**top, **counts}, confusion, per_class_table(confusion, classes), scores.errors, slices)
 
 
 def chunks(indices: Iterable[int], size: int) -> Iterator[list[int]]:

@@ -27,7 +27,7 @@ from vidmodels.training.optim import build_optimizer, clip_gradients
 from vidmodels.training.plan import Plan
 from vidmodels.training.precision import autocast_for
 from vidmodels.training.prefetch import on_device
-from vidmodels.training.schedule import learning_rate
+from vidmodels.training.schedule import learning_rate, stepped_rate
 from vidmodels.training.seeding import seed_step
 from vidmodels.training.state import TrainState, load_state, newest_for_all, save_state
 
@@ -218,8 +218,13 @@ class Trainer:
     def _set_learning_rate(self) -> None:
         schedule, plan = self.recipe.schedule, self.plan
         scale = plan.peak_lr / self.recipe.optim.lr
-        rate = learning_rate(self.step, plan.total_steps, plan.warmup_steps, plan.peak_lr, schedule.start_lr * scale,
-                             schedule.end_lr * scale)  # fmt: skip
+        if schedule.milestones:
+            milestones = [plan.steps(epoch) for epoch in schedule.milestones]
+            start = schedule.start_lr * scale
+            rate = stepped_rate(self.step, plan.warmup_steps, plan.peak_lr, milestones, schedule.gamma, start)
+        else:
+            rate = learning_rate(self.step, plan.total_steps, plan.warmup_steps, plan.peak_lr, schedule.start_lr * scale,
+                                 schedule.end_lr * scale)  # fmt: skip
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         self.rate = rate

@@ -88,7 +88,8 @@ def build_optimizer(model: nn.Module, optim: OptimSection, peak_lr: float | None
     if optim.name == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=optim.betas, fused=fused)
     # torch has no rule for the fused step of SGD on shards
-    return torch.optim.SGD(groups, lr=rate, momentum=optim.betas[0], fused=fused and not sharded)
+    fused = fused and not sharded
+    return torch.optim.SGD(groups, lr=rate, momentum=optim.betas[0], nesterov=optim.nesterov, fused=fused)
 
 
 def clip_gradients(model: nn.Module | Sequence[nn.Parameter], clip_norm: float | None) -> Tensor:

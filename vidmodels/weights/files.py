@@ -1,4 +1,4 @@
-"""Reading of weights files that may come from anywhere: safetensors, torch.save archives, folders of shards.
+"""Reading of weights files that may come from anywhere: safetensors, torch.save archives, Caffe2 pickles, shards.
 
 No file runs code; sizes are checked before anything is unpacked.
 """
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidmodels.core.errors import WeightsError
+from vidmodels.weights.caffe2 import looks_like_pickle, read_blobs
 
 MAX_EXPANSION = 1.05  # torch.save stores tensors as they are: an archive that unpacks to more was made by hand
 CONTAINERS = ("model_state", "model", "state_dict", "module", "model_state_dict")
@@ -34,6 +35,8 @@ def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(f"no weights file at {path}: give the path of a checkpoint that you have downloaded")
     if path.suffix == ".safetensors" or _looks_like_safetensors(path):
         return read_safetensors(path)
+    if looks_like_pickle(path):
+        return read_blobs(path), {}
     return _tensors_of(load_archive(path), path)
 
 

@@ -150,3 +150,49 @@ def test_object_stores_are_read_like_folders(tmp_path, monkeypatch):
     assert load_manifest("s3://bucket/m.parquet").digest == manifest.digest
     with pytest.raises(DataError, match="nothing at s3://bucket/gone"):
         load_manifest("s3://bucket/gone")
+
+
+def test_a_list_with_several_labels(tmp_path):
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("a.mp4 run;jump\nb.mp4\nc.mp4 jump;jump\nd.mp4 run\n")
+    manifest = load_manifest(str(tmp_path / "list.txt"), multi_label=True)
+    assert manifest.classes == ("jump", "run")
+    assert [manifest.row(i).labels for i in range(3)] == [(0, 1), (), (0,)]
+    assert (manifest.multi_label, manifest.missing) == (True, ("d.mp4",))
+    (tmp_path / "numbers.csv").write_text("a.mp4,3;0\nb.mp4,1\n")
+    numbered = load_manifest(str(tmp_path / "numbers.csv"), multi_label=True)
+    assert numbered.classes == ("0", "1", "2", "3")
+    assert numbered.row(0).labels == (0, 3)
+
+
+def test_several_labels_are_part_of_the_digest_and_of_a_saved_manifest(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    digests = []
+    for labels in ("run;jump", "run"):
+        (tmp_path / "list.txt").write_text(f"a.mp4 {labels}\nb.mp4 jump\n")
+        manifest = load_manifest(str(tmp_path / "list.txt"), multi_label=True)
+        digests.append(manifest.digest)
+    assert digests[0] != digests[1]
+    manifest.save(tmp_path / "m.parquet")
+    again = load_manifest(str(tmp_path / "m.parquet"), multi_label=True)
+    assert (again.digest, again.row(0).labels) == (manifest.digest, (1,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a.mp4\n", "names no label"), ("a.mp4,run\n", None)],
+)
+def test_formats_without_several_labels_say_so(tmp_path, text, message):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "list.txt").write_text(text)
+    if message is None:
+        load_manifest(str(tmp_path / "list.txt")).save(tmp_path / "single.parquet")
+        with pytest.raises(DataError, match="has no column 'labels'"):
+            load_manifest(str(tmp_path / "single.parquet"), multi_label=True)
+        with pytest.raises(DataError, match="is read as folder, in which a video has one label"):
+            load_manifest(str(tmp_path), multi_label=True)
+    else:
+        with pytest.raises(DataError, match=message):
+            load_manifest(str(tmp_path / "list.txt"), multi_label=True)

@@ -54,12 +54,17 @@ class ClipSection(Section):
     """Clips taken from each decoded video (repeated sampling); each has its own time and crop."""
     sampling: Literal["random", "segment", "uniform"] = "random"
     """random: a random start; segment: one random frame of each of T equal segments; uniform: evenly over the whole video."""
-    crop: Literal["random_resized", "center"] = "random_resized"
-    """random_resized: random area and aspect ratio; center: short side to `size`, central square."""
+    crop: Literal["random_resized", "random_short_side", "center"] = "random_resized"
+    """random_resized: random area and aspect ratio; random_short_side: short side to a random length, then a square at a
+    random place; center: short side to `size`, central square."""
     crop_area: tuple[float, float] = (0.5, 1.0)
     """Smallest and largest share of the frame's area in a random resized crop."""
     crop_aspect: tuple[float, float] = (0.75, 4 / 3)
     """Smallest and largest width / height of a random resized crop."""
+    short_side: tuple[int, int] = (256, 320)
+    """Smallest and largest length in pixels of the short side, for `random_short_side`."""
+    short_side_inverse: bool = False
+    """Draw the inverse of the short side's length evenly, so that small lengths come more often."""
 
     @model_validator(mode="after")
     def _ordered(self):
@@ -67,6 +72,10 @@ class ClipSection(Section):
             raise ValueError(f"clip.crop_area {self.crop_area} must satisfy 0 < smallest <= largest <= 1")
         if not 0 < self.crop_aspect[0] <= self.crop_aspect[1]:
             raise ValueError(f"clip.crop_aspect {self.crop_aspect} must satisfy 0 < smallest <= largest")
+        if not 0 < self.short_side[0] <= self.short_side[1]:
+            raise ValueError(f"clip.short_side {self.short_side} must satisfy 0 < smallest <= largest")
+        if self.crop == "random_short_side" and self.short_side[0] < self.size:
+            raise ValueError(f"clip.short_side {self.short_side} is smaller than the crop of clip.size {self.size}")
         return self
 
 
@@ -102,6 +111,8 @@ class DataSection(Section):
     """Validation videos, read like `path`; default: `val_fraction` of `path`."""
     val_fraction: float = Field(0.0, ge=0, lt=1)
     """Share of each class that is kept for validation, chosen by a hash of the video's id."""
+    multi_label: bool = False
+    """A video may have several labels (in a list: with semicolons between them); each class is then learned on its own."""
     sources: tuple[SourceSection, ...] = ()
     """Several weighted sources, instead of `path`."""
     synthetic: SyntheticSection = SyntheticSection()

@@ -49,12 +49,16 @@ class ClassifierSection(Section):
 
 
 class EvalSection(Section):
-    """Multi-view evaluation: softmax averaged over clips x crops of each video."""
+    """Multi-view evaluation: the scores of clips x crops of each video as one."""
 
     num_clips: int = Field(1, ge=1)
     """Clips evenly over the video."""
     num_crops: Literal[1, 3] = 1
     """Crops along the long side."""
+    size: int | None = Field(None, ge=8)
+    """Side of the crops in pixels; default: data.clip.size."""
+    combine: Literal["mean", "max"] = "mean"
+    """How the scores of a video's views become one: mean, or the largest of each class (Charades)."""
     batch_size: int = Field(16, ge=1)
     """Views per forward pass."""
 

@@ -20,8 +20,10 @@ class OptimSection(Section):
     """Batch in clips (videos x repeats) for which `lr` holds; the rate is scaled linearly to the run's batch."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's betas (SGD takes the first as its momentum)."""
+    nesterov: bool = False
+    """Nesterov's form of SGD's momentum."""
     weight_decay: float = Field(0.05, ge=0)
-    """Decoupled weight decay; never on one-dimensional parameters, positions and class tokens."""
+    """Weight decay, decoupled with AdamW; never on one-dimensional parameters, positions and class tokens."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor of the learning rate from each layer to the one below it; 1: none."""
     clip_norm: float | None = Field(None, gt=0)
@@ -45,6 +47,16 @@ class ScheduleSection(Section):
     """Learning rate at the start of the warm-up."""
     end_lr: float = Field(0.0, ge=0)
     """Learning rate at the end of the half cosine."""
+    milestones: tuple[float, ...] = ()
+    """Epochs at each of which the rate is multiplied by `gamma`, instead of the half cosine."""
+    gamma: float = Field(0.1, gt=0, le=1)
+    """Factor at each milestone."""
+
+    @model_validator(mode="after")
+    def _rising(self):
+        if list(self.milestones) != sorted(set(self.milestones)) or any(epoch <= 0 for epoch in self.milestones):
+            raise ValueError(f"schedule.milestones {self.milestones} must be rising epochs above 0")
+        return self
 
 
 class TrainSection(Section):
@@ -60,6 +72,10 @@ class TrainSection(Section):
     """Recompute the blocks' activations in the backward pass, to save memory."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """How several workers share the model."""
+    sync_bn: bool = False
+    """Batch norms take their statistics over all workers."""
+    precise_bn: int = Field(0, ge=0)
+    """Micro-batches from which the statistics of batch norms are computed anew before each evaluation; 0: none."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of an exponential moving average of the weights, kept in the checkpoint."""
     init: str | None = None

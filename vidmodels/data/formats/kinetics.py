@@ -24,27 +24,61 @@ def read_list(path: str, root: str | None = None) -> Manifest:
 
     With numbers there are no class names. What is not found is listed in `missing`. Raises DataError.
     """
-    pairs = list(_lines(path))
-    if not pairs:
-        raise DataError(f"{path} lists no video: write a path and a label on each line")
+    pairs = _pairs(path)
     numeric = all(label is None or label.lstrip("-").isdigit() for _, label in pairs)
     classes = None if numeric else tuple(sorted({label for _, label in pairs if label is not None}))
     numbers = {name: number for number, name in enumerate(classes or ())}
+    rows, missing = _found(path, root, pairs)
+    for row in rows:
+        label = row.pop("text")
+        row["label"] = None if label is None else numbers[label] if classes is not None else int(label)
+    return Manifest.from_rows(rows, classes, missing)
+
+
+def read_multi_label_list(path: str, root: str | None = None) -> Manifest:
+    """Lines "path labels", where the labels of a video are names or numbers with semicolons between them, or left out.
+
+    With numbers the classes are named after them, from 0 to the largest. Raises DataError.
+    """
+    pairs = _pairs(path)
+    rows, missing = _found(path, root, pairs)
+    each = {name: [part.strip() for part in (text or "").split(";") if part.strip()] for name, text in pairs}
+    words = {word for labels in each.values() for word in labels}
+    if not words:
+        raise DataError(f"{path} names no label: write them after the path, with semicolons between them, as in a.mp4 run;jump")
+    numeric = all(word.isdigit() for word in words)
+    classes = tuple(map(str, range(max(map(int, words)) + 1))) if numeric else tuple(sorted(words))
+    numbers = {name: number for number, name in enumerate(classes)}
+    for row in rows:
+        del row["text"]
+        row["labels"] = sorted({numbers[str(int(word)) if numeric else word] for word in each[row["id"]]})
+    return Manifest.from_rows(rows, classes, missing)
+
+
+def _pairs(path: str) -> list[tuple[str, str | None]]:
+    pairs = list(_lines(path))
+    if not pairs:
+        raise DataError(f"{path} lists no video: write a path and a label on each line")
+    return pairs
+
+
+def _found(path: str, root: str | None, pairs: list[tuple[str, str | None]]) -> tuple[list[dict], tuple[str, ...]]:
+    """Rows with id, uri, bytes and the label's `text` of the listed videos that exist, and the names of those that do not."""
     base = parent(path) if root is None else root
     sizes = _sizes(base, [name for name, _ in pairs])
-    rows, missing, seen = [], [], set()
-    for name, label in pairs:
+    rows: list[dict] = []
+    missing, seen = [], set()
+    for name, text in pairs:
         if name not in sizes:
             missing.append(name)
             continue
         if name in seen:
             raise DataError(f"{path} lists {name} twice: leave one of the lines out")
         seen.add(name)
-        number = None if label is None else numbers[label] if classes is not None else int(label)
-        rows.append({"id": name, "uri": join(base, name), "label": number, "bytes": sizes[name]})
+        rows.append({"id": name, "uri": join(base, name), "text": text, "bytes": sizes[name]})
     if not rows:
         raise DataError(f"none of the {len(pairs)} videos of {path} is in {base} ({missing[0]} ...): give its root")
-    return Manifest.from_rows(rows, classes, tuple(missing))
+    return rows, tuple(missing)
 
 
 def read_kinetics_csv(path: str, root: str | None = None) -> Manifest:

@@ -33,9 +33,15 @@ def masked_autoencoder(
     return MaskedAutoencoder(config, decoder, pred_frames, "linspace" if own else "stride")
 
 
-def video_classifier(num_classes: int = 400, dropout: float = 0.0, head_std: float = 2e-5, **encoder: Any) -> VideoClassifier:
+def video_classifier(
+    num_classes: int = 400,
+    dropout: float = 0.0,
+    head_std: float = 2e-5,
+    activation: Literal["softmax", "sigmoid"] = "softmax",
+    **encoder: Any,
+) -> VideoClassifier:
     """A classifier of clips; `encoder` are fields of ViTConfig."""
-    return VideoClassifier(_encoder(encoder), num_classes, dropout, head_std=head_std)
+    return VideoClassifier(_encoder(encoder), num_classes, dropout, head_std=head_std, activation=activation)
 
 
 def _encoder(fields: dict[str, Any]) -> ViTConfig:

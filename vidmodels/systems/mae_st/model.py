@@ -51,6 +51,7 @@ class MaskedAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.pred_frames, self.frame_choice = pred_frames, frame_choice
+        self.feature_dim = encoder.dim
         self.encoder = VideoViT(encoder)
         self.norm = nn.LayerNorm(encoder.dim, LAYER_NORM_EPS)
         frames = encoder.num_frames if pred_frames is None else pred_frames
@@ -136,7 +137,8 @@ class MaskedAutoencoder(nn.Module):
 class VideoClassifier(nn.Module):
     """The encoder on all tokens with a linear layer on their mean (MAE-ST, section 4.4).
 
-    pool: mean (of the tokens without the class token, then norm) or class (norm, then the class token).
+    pool: mean (of the tokens without the class token, then norm) or class (norm, then the class token). activation: what
+    turns logits to scores, sigmoid where a clip may have several classes.
     """
 
     no_decay = frozenset({"*.pos.*", "*.cls_token"})
@@ -148,11 +150,13 @@ class VideoClassifier(nn.Module):
         dropout: float = 0.0,
         pool: Literal["mean", "class"] = "mean",
         head_std: float = 2e-5,
+        activation: Literal["softmax", "sigmoid"] = "softmax",
     ) -> None:
         super().__init__()
         if pool == "class" and not encoder.class_token:
             raise ConfigError("pool 'class' needs a model with a class token: choose pool 'mean'")
-        self.num_classes, self.pool = num_classes, pool
+        self.num_classes, self.pool, self.activation = num_classes, pool, activation
+        self.feature_dim = encoder.dim
         self.encoder = VideoViT(encoder)
         self.norm = nn.LayerNorm(encoder.dim, LAYER_NORM_EPS)
         self.dropout = nn.Dropout(dropout)

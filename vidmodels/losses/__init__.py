@@ -1,0 +1,1 @@
+"""Losses that more than one head or task may use."""

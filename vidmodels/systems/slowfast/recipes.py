@@ -1,0 +1,152 @@
+"""The published recipes of the SlowFast family (paper, sections 4 and 5; PySlowFast's files), and those for laptops.
+
+Learning rates hold for a batch in clips, `optim.lr_batch`; SGD, momentum 0.9, no decay on batch norms.
+"""
+
+from __future__ import annotations
+
+from vidmodels.core.recipe import (
+    AugmentSection,
+    ClassifierSection,
+    ClassifyRecipe,
+    ClipSection,
+    DataSection,
+    EvalSection,
+    OptimSection,
+    ScheduleSection,
+    TrainSection,
+)
+
+FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
+THIRTY_VIEWS = EvalSection(num_clips=10, num_crops=3, size=256)
+
+
+def _kinetics(name: str, num_frames: int, frame_stride: int) -> ClassifyRecipe:
+    """8 GPUs of 8 clips: half cosine over 196 epochs, 34 of them warm-up, precise batch norms."""
+    clip = ClipSection(num_frames=num_frames, frame_stride=frame_stride, fps=FPS, size=224, crop="random_short_side")
+    return ClassifyRecipe(
+        model=ClassifierSection(name=name, dropout=0.5),
+        data=DataSection(clip=clip, augment=AugmentSection(flip=0.5)),
+        optim=OptimSection(name="sgd", lr=0.1, lr_batch=64, weight_decay=1e-4),
+        schedule=ScheduleSection(epochs=196, batch_size=64, warmup_epochs=34, start_lr=0.01),
+        train=TrainSection(precise_bn=200, checkpoint_every=1000, eval_every_epochs=10),
+        evaluation=THIRTY_VIEWS,
+    )
+
+
+def slowfast_r50_8x8_k400() -> ClassifyRecipe:
+    """SlowFast 8x8 R50 on Kinetics-400 from random weights: 77.0 top-1."""
+    return _kinetics("slowfast_r50_8x8", 32, 2)
+
+
+def slowfast_r50_4x16_k400() -> ClassifyRecipe:
+    """SlowFast 4x16 R50 on Kinetics-400 from random weights: 75.6 top-1; 256 epochs, as all models of 4 slow frames."""
+    base = _kinetics("slowfast_r50_4x16", 32, 2)
+    return base.replace(schedule=base.schedule.replace(epochs=256))
+
+
+def slowfast_r101_8x8_k400() -> ClassifyRecipe:
+    """SlowFast 8x8 R101 on Kinetics-400 from random weights: 77.9 top-1."""
+    return _kinetics("slowfast_r101_8x8", 32, 2)
+
+
+def slowfast_r101_16x8_k400() -> ClassifyRecipe:
+    """SlowFast 16x8 R101 on Kinetics-400 from random weights: 78.9 top-1."""
+    return _kinetics("slowfast_r101_16x8", 64, 2)
+
+
+def slowfast_r50_8x8_k400_stepwise() -> ClassifyRecipe:
+    """SlowFast 8x8 R50 with steps of 0.1 at 94, 154 and 196 of 239 epochs, the baseline of multigrid training: 76.8."""
+    base = _kinetics("slowfast_r50_8x8", 32, 2)
+    return base.replace(schedule=base.schedule.replace(epochs=239, milestones=(94.0, 154.0, 196.0)))
+
+
+def slow_r50_8x8_k400() -> ClassifyRecipe:
+    """Slow-only 8x8 R50 on Kinetics-400 from random weights: 74.8 top-1."""
+    return _kinetics("slow_r50_8x8", 8, 8)
+
+
+def slow_r50_4x16_k400() -> ClassifyRecipe:
+    """Slow-only 4x16 R50 on Kinetics-400 from random weights: 72.7 top-1."""
+    base = _kinetics("slow_r50_4x16", 4, 16)
+    return base.replace(schedule=base.schedule.replace(epochs=256))
+
+
+def i3d_r50_8x8_k400() -> ClassifyRecipe:
+    """I3D 8x8 R50 on Kinetics-400: 73.5 top-1."""
+    return _kinetics("i3d_r50_8x8", 8, 8)
+
+
+def i3d_nln_r50_8x8_k400() -> ClassifyRecipe:
+    """I3D 8x8 R50 with non-local blocks on Kinetics-400: 74.0 top-1."""
+    return _kinetics("i3d_nln_r50_8x8", 8, 8)
+
+
+def c2d_r50_8x8_k400() -> ClassifyRecipe:
+    """C2D 8x8 R50 on Kinetics-400: 67.2 top-1."""
+    return _kinetics("c2d_r50_8x8", 8, 8)
+
+
+def slowfast_r50_16x8_charades() -> ClassifyRecipe:
+    """SlowFast 16x8 R50 on Charades from Kinetics weights (`--init`): 38.9 mAP; 157 classes, any number at once.
+
+    Views are joined by the largest score of each class. Frames are at 24 per second.
+    """
+    base = _kinetics("slowfast_r50_16x8", 64, 2)
+    clip = base.data.clip.replace(fps=24.0, short_side=(256, 340), short_side_inverse=True)
+    return base.replace(
+        data=base.data.replace(clip=clip, multi_label=True),
+        optim=base.optim.replace(lr=0.0375, lr_batch=16),
+        schedule=base.schedule.replace(epochs=57, batch_size=16, warmup_epochs=4, start_lr=1e-4, milestones=(41.0, 49.0)),
+        train=base.train.replace(sync_bn=True),
+        evaluation=THIRTY_VIEWS.replace(combine="max"),
+    )
+
+
+def slowfast_r50_16x8_ssv2() -> ClassifyRecipe:
+    """SlowFast 16x8 R50 on Something-Something v2 from Kinetics weights (`--init`): 63.0 top-1.
+
+    One frame of each of 64 segments, and no flip, because left and right are classes.
+    """
+    base = _kinetics("slowfast_r50_16x8", 64, 2)
+    clip = base.data.clip.replace(sampling="segment", short_side_inverse=True)
+    return base.replace(
+        data=base.data.replace(clip=clip, augment=AugmentSection(flip=0.0)),
+        optim=base.optim.replace(lr=0.03, lr_batch=16, weight_decay=1e-6),
+        schedule=base.schedule.replace(epochs=22, batch_size=16, warmup_epochs=0.19, start_lr=1e-4, milestones=(14.0, 18.0)),
+        train=base.train.replace(sync_bn=True),
+        evaluation=EvalSection(num_clips=1, num_crops=1, size=256),
+    )
+
+
+def _tiny(name: str) -> ClassifyRecipe:
+    """The synthetic world, whose classes are motions: nothing may mirror a clip, which is the whole video."""
+    clip = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
+    return ClassifyRecipe(
+        model=ClassifierSection(name=name),
+        data=DataSection(clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)),
+        optim=OptimSection(lr=2e-3, weight_decay=0.05, clip_norm=1.0),
+        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
+        train=TrainSection(checkpoint_every=500),
+    )
+
+
+def slowfast_tiny() -> ClassifyRecipe:
+    """A tiny SlowFast on the synthetic world, minutes on two cores."""
+    return _tiny("slowfast_tiny")
+
+
+def slow_tiny() -> ClassifyRecipe:
+    """Slow alone on 4 of the 16 frames, widened to the multiply-adds of `slowfast_tiny`."""
+    base = _tiny("slow_tiny")
+    return base.replace(data=base.data.replace(clip=base.data.clip.replace(num_frames=4, frame_stride=4)))
+
+
+def i3d_tiny() -> ClassifyRecipe:
+    """A tiny I3D on the synthetic world."""
+    return _tiny("i3d_tiny")
+
+
+def c2d_tiny() -> ClassifyRecipe:
+    """A tiny C2D on the synthetic world, which is blind to the order of frames: the control."""
+    return _tiny("c2d_tiny")
