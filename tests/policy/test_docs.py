@@ -126,6 +126,7 @@ def test_commands_of_the_readme_exist():
         "models",
         "show",
         "predict",
+        "detect-actions",
         "features",
         "convert",
         "register",

@@ -18,6 +18,7 @@ COMMANDS = {
     "models": ("vidmodels.cli.models", "list the models"),
     "show": ("vidmodels.cli.show", "what is known about a model"),
     "predict": ("vidmodels.cli.predict", "classes of videos"),
+    "detect-actions": ("vidmodels.cli.detect_actions", "what each person in videos does"),
     "features": ("vidmodels.cli.features", "embeddings of videos, to Parquet"),
     "convert": ("vidmodels.cli.convert", "a published checkpoint to safetensors"),
     "checkpoints": ("vidmodels.cli.checkpoints", "checkpoints of a run and whether they verify"),

@@ -95,9 +95,9 @@ def init_sincos(pos: SeparablePositions | JointPositions) -> None:
     dim = next(pos.parameters()).shape[-1]
     third = dim // 6 * 2
     temporal, spatial = torch.zeros(steps, dim), torch.zeros(rows, columns, dim)
-    temporal[:, :third] = _sincos(steps, third)
-    spatial[:, :, third : 2 * third] = _sincos(rows, third).unsqueeze(1)
-    spatial[:, :, 2 * third : 3 * third] = _sincos(columns, third)
+    temporal[:, :third] = sincos(steps, third)
+    spatial[:, :, third : 2 * third] = sincos(rows, third).unsqueeze(1)
+    spatial[:, :, 2 * third : 3 * third] = sincos(columns, third)
     if isinstance(pos, SeparablePositions):
         pos.temporal.copy_(temporal.unsqueeze(0))
         pos.spatial.copy_(spatial.flatten(0, 1).unsqueeze(0))
@@ -106,8 +106,8 @@ def init_sincos(pos: SeparablePositions | JointPositions) -> None:
         pos.table[:, int(pos.class_token) :] = places.flatten(0, 2)
 
 
-def _sincos(length: int, dim: int) -> Tensor:
-    """[length, dim], sines before cosines."""
+def sincos(length: int, dim: int) -> Tensor:
+    """Sines, then cosines of `length` places [length, dim], with wavelengths up to 2 pi * 100; dim is even."""
     frequencies = 100.0 ** (-torch.arange(dim // 2) / (dim // 2))
     angles = torch.arange(length).unsqueeze(1) * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -36,7 +36,7 @@ class _Mixing(nn.Module):
     def forward(self, video: Tensor, labels: Tensor, audio: Tensor | None = None) -> Mixed:
         """video [N, C, T, H, W]; labels int64 [N] or shares [N, K]; audio [N, ...]."""
         targets = self._targets(labels, len(video))
-        video, share = self.mix(video, draw_beta(self.alpha, None))
+        video, share = self.mix(video, draw_beta(self.alpha))
         mixed = (video, blend(targets, share))
         return mixed if audio is None else (*mixed, blend(audio, share))
 

@@ -1,0 +1,211 @@
+"""A detector of actions that answers for videos: who is where, does what, and when.
+
+N clips, T frames, H height, W width, C colours, R boxes, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+import torch
+
+from vidmodels.core.errors import ConfigError, DataError, WeightsError
+from vidmodels.core.structures import Boxes
+from vidmodels.data.boxed_clips import FULL_SIZE_BYTES, FrameSource, centred_request, read_whole_frames
+from vidmodels.data.decode import VideoReader
+from vidmodels.data.frames import FrameReader
+from vidmodels.data.keyframes import KeyFrame, KeyFrames
+from vidmodels.data.probe import VideoInfo
+from vidmodels.data.transforms import normalise
+from vidmodels.inference.predictor import Predictor
+from vidmodels.ops.linking import Linker
+from vidmodels.tasks.action_results import GAP, ActionsResult, PersonActions
+from vidmodels.tasks.classify import activation_of, to_scores
+from vidmodels.visual.canvas import as_array
+
+Detector = Callable[[np.ndarray], Sequence[object]]
+"""Frames uint8 [T, H, W, 3] -> for each frame the boxes of its people: Boxes, or [R, 4] rows of x1, y1, x2, y2 in pixels."""
+
+
+@dataclass(frozen=True)
+class FrameActions:
+    """The people at `time` (seconds): their boxes in pixels of the video, their numbers, and scores float32 [R, K].
+
+    scores is None between key frames, where only the boxes are known.
+    """
+
+    time: float
+    boxes: Boxes
+    persons: tuple[int, ...]
+    scores: np.ndarray | None
+
+
+class ActionPredictor:
+    """Actions of the people in videos. Memory grows with the number of boxes, not with the frames.
+
+    opened: a predictor of a model that takes clips [N, C, T, H, W] and boxes [R, 5] and gives logits [R, K]; its input's
+    `view_size` is the short side of the frames, which are not cropped. min_overlap: from which overlap on two boxes that
+    follow each other are one person. Raises ConfigError for a model that takes no boxes.
+    """
+
+    def __init__(self, opened: Predictor, min_overlap: float = 0.3) -> None:
+        entry = getattr(opened.model, "entry", None)
+        if entry is not None and entry.task != "detect_actions":
+            raise ConfigError(
+                f"{opened.name} is a model for {entry.task} and takes no boxes: choose a detector of actions, of which "
+                "`vidmodels models` lists those of the task detect_actions"
+            )
+        self.opened, self.min_overlap = opened, min_overlap
+
+    def predict(
+        self, video: str | PathLike[str] | FrameReader, boxes: KeyFrames | Detector, step: float = 1.0
+    ) -> ActionsResult:
+        """Persons of a video, linked over time, and what each does at key frames about `step` seconds apart.
+
+        boxes: a table, whose times are the key frames (those closer than `step` to the one before serve to follow the
+        persons only), or a detector, which is asked for the people at every key frame. Raises MediaError, DataError.
+        """
+        with self._open(video) as reader:
+            frames, seconds = self._moments(reader, boxes, step)
+            persons = gather(self._answers(reader, frames, seconds))
+            info, classes = reader.info, self._classes(persons)
+        return ActionsResult(
+            reader.uri, info.duration, info.width, info.height, seconds, classes, persons, self.opened.name,
+            self.opened.weights, self.opened.precision,
+        )  # fmt: skip
+
+    def stream(
+        self, video: str | PathLike[str] | FrameReader, boxes: KeyFrames | Detector, step: float = 1.0
+    ) -> Iterator[FrameActions]:
+        """The people of a video as they come, in the order of time; arguments and errors as in `predict`."""
+        with self._open(video) as reader:
+            yield from self._answers(reader, *self._moments(reader, boxes, step))
+
+    @torch.inference_mode()
+    def scores(self, clips: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Scores float32 [R, K] of boxes [R, 5] (clip, x1, y1, x2, y2, in pixels) in clips uint8 [N, T, H, W, C].
+
+        Raises WeightsError for answers that are not finite.
+        """
+        opened = self.opened
+        pixels = torch.from_numpy(clips).to(opened.device).permute(0, 4, 1, 2, 3).float().div_(255)
+        rows = torch.from_numpy(np.asarray(boxes, np.float32)).to(opened.device)
+        with torch.autocast(opened.device.type, torch.bfloat16, enabled=opened.precision == "bf16"):
+            logits = opened.model(normalise(pixels, opened.spec), rows)
+        scores = to_scores(logits, activation_of(opened.model))
+        if not torch.isfinite(scores).all():
+            raise WeightsError(f"{opened.name} answers with values that are not finite: its weights are damaged")
+        return scores.cpu().numpy()
+
+    def _moments(
+        self, reader: FrameSource, boxes: KeyFrames | Detector, step: float
+    ) -> tuple[Iterable[tuple[KeyFrame, bool]], float]:
+        """Moments with boxes in the order of time, whether each is a key frame, and the seconds between key frames."""
+        if not 0 < step < float("inf"):
+            raise ConfigError(f"key frames {step:g} s apart never reach the end of a video: give a step above 0")
+        if not isinstance(boxes, KeyFrames):
+            return ((frame, True) for frame in detected(reader, boxes, step)), step
+        frames = boxes.of_video(reader.uri, reader.info)
+        chosen: list[float] = []
+        for frame in frames:
+            if not chosen or frame.time >= chosen[-1] + step - 1e-3:
+                chosen.append(frame.time)
+        usual = float(np.median(np.diff(chosen))) if len(chosen) > 1 else step
+        keys = set(chosen)
+        return ((frame, frame.time in keys) for frame in frames), usual
+
+    def _answers(self, reader: FrameSource, frames: Iterable[tuple[KeyFrame, bool]], seconds: float) -> Iterator[FrameActions]:
+        linker = Linker(self.min_overlap, GAP * seconds)
+        waiting: list[FrameActions] = []
+        keys: list[int] = []
+        for frame, is_key in frames:
+            if is_key and len(frame.boxes):
+                keys.append(len(waiting))
+            waiting.append(FrameActions(frame.time, frame.boxes, tuple(linker.add(frame.time, frame.boxes)), None))
+            if not keys or len(keys) == self.opened.batch_size:
+                yield from self._scored(reader, waiting, keys)
+                waiting, keys = [], []
+        yield from self._scored(reader, waiting, keys)
+
+    def _scored(self, reader: FrameSource, waiting: list[FrameActions], keys: list[int]) -> list[FrameActions]:
+        """The moments, of which the key frames get their scores."""
+        if not keys:
+            return waiting
+        spec, info = self.opened.spec, reader.info
+        requests = [centred_request(waiting[key].time, spec, info) for key in keys]
+        clips = read_whole_frames(reader, requests, spec.view_size)
+        height, width = clips.shape[2:4]
+        rows = []
+        for number, key in enumerate(keys):
+            scaled = waiting[key].boxes.scaled(width / info.width, height / info.height).clipped(width, height)
+            rows.append(np.column_stack([np.full(len(scaled), number), scaled.xyxy]))
+        scores = self.scores(clips, np.concatenate(rows))
+        parts = np.split(scores, np.cumsum([len(part) for part in rows])[:-1])
+        answered = list(waiting)
+        for key, part in zip(keys, parts):
+            moment = waiting[key]
+            answered[key] = FrameActions(moment.time, moment.boxes, moment.persons, part)
+        return answered
+
+    def _classes(self, persons: Sequence[PersonActions]) -> tuple[str, ...]:
+        count = getattr(self.opened.model, "num_classes", None) or max((p.scores.shape[1] for p in persons), default=0)
+        names = self.opened.classes or tuple(f"class {number}" for number in range(count))
+        if len(names) != count:
+            raise ConfigError(f"{len(names)} class names were given for the {count} classes of {self.opened.name}")
+        return names
+
+    def _open(self, video: str | PathLike[str] | FrameReader) -> VideoReader | FrameReader:
+        if isinstance(video, FrameReader):
+            return video
+        return VideoReader(str(video), self.opened.limits, thread_type="AUTO")
+
+
+def detected(reader: FrameSource, detector: Detector, step: float) -> Iterator[KeyFrame]:
+    """The people that a detector finds at key frames in the middle of every `step` seconds, few frames in memory at a time.
+
+    Raises DataError where it does not answer for every frame with boxes.
+    """
+    info = reader.info
+    at_once = max(1, min(8, FULL_SIZE_BYTES // (info.height * info.width * 3)))
+    times = key_times(info, step)
+    for begin in range(0, len(times), at_once):
+        part = times[begin : begin + at_once]
+        answers = detector(reader.read(part).frames)
+        if len(answers) != len(part):
+            raise DataError(f"the detector gave boxes for {len(answers)} of {len(part)} frames: give a list for each frame")
+        for time, answer in zip(part, answers):
+            boxes = (answer if isinstance(answer, Boxes) else Boxes(as_array(answer))).clipped(info.width, info.height)
+            inside = np.flatnonzero((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(1))
+            yield KeyFrame(reader.uri, time, boxes.take(inside))
+
+
+def key_times(info: VideoInfo, step: float) -> list[float]:
+    """The middles of all spans of `step` seconds in a video; of a shorter video its middle."""
+    count = int(info.duration / step + 0.5)
+    return [(number + 0.5) * step for number in range(count)] or [info.duration / 2]
+
+
+def gather(moments: Iterable[FrameActions]) -> tuple[PersonActions, ...]:
+    """The people of all moments, each with its boxes and scores, in the order of their numbers."""
+    names: dict[int, str | None] = {}
+    boxes: dict[int, list[tuple[float, np.ndarray]]] = {}
+    actions: dict[int, list[tuple[float, np.ndarray]]] = {}
+    for moment in moments:
+        for row, number in enumerate(moment.persons):
+            names.setdefault(number, moment.boxes.persons[row])
+            boxes.setdefault(number, []).append((moment.time, moment.boxes.xyxy[row]))
+            if moment.scores is not None:
+                actions.setdefault(number, []).append((moment.time, moment.scores[row]))
+    persons = []
+    for number in sorted(boxes):
+        times, xyxy = zip(*boxes[number])
+        action_times, scores = zip(*actions[number]) if number in actions else ((), np.zeros((0, 0), np.float32))
+        persons.append(
+            PersonActions(
+                number, names[number], np.array(times), np.array(xyxy), np.array(action_times, float), np.array(scores)
+            )
+        )
+    return tuple(persons)

@@ -1,0 +1,83 @@
+"""The functions that the card names: settings as plain values to channel-separated and R(2+1)D networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from vidmodels.backbones.resnet3d import ConvB, ResNet3d, ResNet3dConfig, Size3
+from vidmodels.backbones.resnet3d_archs import ResNetOptions, resnet_config
+from vidmodels.core.errors import ConfigError
+from vidmodels.heads.classifier import ClipClassifier
+from vidmodels.heads.clip import Average, ClipHead
+
+Depth = int | tuple[int, ...]
+CSN_STRIDES: tuple[Size3, ...] = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+R2PLUS1D_STRIDES: tuple[Size3, ...] = ((1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2))
+
+
+def csn(
+    depth: Depth = 101,
+    width: int = 64,
+    num_classes: int = 400,
+    num_frames: int = 32,
+    size: int | None = 224,
+    strides: tuple[Size3, ...] = CSN_STRIDES,
+    stem_pool: bool = True,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+    identity_start: bool = True,
+) -> ClipClassifier:
+    """A channel-separated network, ir-CSN (Tran et al. 2019): the 3x3x3 convolutions see one channel each.
+
+    depth: 50, 101, 152, or blocks of each stage; width: channels of the stem, all others follow; strides: (time, height,
+    width) of the stages' first blocks; size: side of the training crop, from which the head's window follows (None: the
+    head pools all). identity_start: blocks begin as the identity. The number of frames changes no weight.
+    """
+    config = _config(depth, width, drop_path, strides, "depthwise", stem_kernel=3, stem_pool=stem_pool)
+    return _classifier(config, num_classes, size, dropout, "logits", identity_start)
+
+
+def r2plus1d(
+    depth: Depth = 50,
+    width: int = 64,
+    num_classes: int = 400,
+    num_frames: int = 16,
+    size: int | None = 224,
+    strides: tuple[Size3, ...] = R2PLUS1D_STRIDES,
+    dropout: float = 0.5,
+    drop_path: float = 0.0,
+    identity_start: bool = True,
+) -> ClipClassifier:
+    """R(2+1)D with bottlenecks (Tran et al. 2018), as PyTorchVideo has it: a 3x1x1 convolution, then a 1x3x3 one.
+
+    There is no pooling after the stem, and no wider middle between the two convolutions. Settings are those of `csn`.
+    """
+    config = _config(depth, width, drop_path, strides, "2plus1d", stem_kernel=1, stem_pool=False)
+    return _classifier(config, num_classes, size, dropout, "scores", identity_start)
+
+
+def _config(
+    depth: Depth, width: int, drop_path: float, strides: tuple[Size3, ...], conv_b: ConvB, stem_kernel: int, stem_pool: bool
+) -> ResNet3dConfig:
+    # as a 2-D network, then with the strides and the second convolution that are its own
+    base = resnet_config("slow_c2d", ResNetOptions(depth=depth, width=width, drop_path=drop_path))
+    if len(strides) != len(base.stages) or any(len(stride) != 3 for stride in strides):
+        raise ConfigError(f"strides {tuple(strides)} must name (time, height, width) of four stages, as in {CSN_STRIDES}")
+    stages = tuple(replace(stage, stride=(t, h, w)) for stage, (t, h, w) in zip(base.stages, strides))
+    return replace(base, stages=stages, conv_b=conv_b, stem_kernel=stem_kernel, stem_pool=stem_pool)
+
+
+def _classifier(
+    config: ResNet3dConfig, num_classes: int, size: int | None, dropout: float, average: Average, identity_start: bool
+) -> ClipClassifier:
+    backbone = ResNet3d(config)
+    if not identity_start:
+        for block in backbone.blocks():
+            nn.init.ones_(block.last_norm.weight)  # type: ignore[arg-type,union-attr]
+    shrunk = 2 * (2 if config.stem_pool else 1)
+    for stage in config.stages:
+        shrunk *= stage.stride[-1]
+    window = None if size is None else -(-size // shrunk)
+    return ClipClassifier(backbone, ClipHead(backbone.dims, num_classes, window, dropout, average=average))

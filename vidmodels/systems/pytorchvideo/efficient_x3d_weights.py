@@ -1,0 +1,21 @@
+"""Published checkpoints of EfficientX3D; those of X3D hold the same network and load too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from vidmodels.backbones.x3d_weights import load_tensors
+from vidmodels.weights.files import read_state
+from vidmodels.weights.load import LoadReport
+
+
+def load(model: nn.Module, path: str | Path, allow: tuple[str, ...] = ()) -> LoadReport:
+    """Load a checkpoint of EfficientX3D or X3D.
+
+    allow: patterns of our keys that the file may lack or have in vain, such as head.* where the classes differ.
+    Raises WeightsError.
+    """
+    state, metadata = read_state(path)
+    return load_tensors(model, state, str(path), allow, metadata)
