@@ -12,7 +12,7 @@ from tests.bench.harness import Ratio
 
 
 def _benchmarks() -> dict[str, Callable[[], list[Ratio]]]:
-    from tests.bench import decoding, gpu, model, overhead
+    from tests.bench import classifiers, decoding, gpu, model, overhead
 
     return {
         "decode": decoding.decode,
@@ -24,6 +24,9 @@ def _benchmarks() -> dict[str, Callable[[], list[Ratio]]]:
         "step": model.step,
         "step_bf16": lambda: model.step(bf16=True),
         "masked_step": model.masked_step,
+        "forward": classifiers.forward,
+        "train_step": classifiers.train_step,
+        "deploy": classifiers.deploy,
         "overhead": overhead.overhead,
         "gpu": gpu.gpu,
     }

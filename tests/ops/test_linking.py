@@ -9,24 +9,14 @@ import pytest
 
 from vidmodels.core.errors import DataError
 from vidmodels.core.structures import Boxes
-from vidmodels.ops import linking
 from vidmodels.ops.linking import Linker, assign
-
-
-@pytest.fixture(params=["scipy", "greedy"])
-def solver(request, monkeypatch):
-    if request.param == "scipy":
-        pytest.importorskip("scipy")
-    else:
-        monkeypatch.setattr(linking, "_solver", lambda: None)
-    return request.param
 
 
 def box(x, y=0.0, size=10.0):
     return [x, y, x + size, y + size]
 
 
-def test_numbers_follow_the_boxes_whatever_their_order(solver):
+def test_numbers_follow_the_boxes_whatever_their_order():
     linker = Linker()
     assert linker.add(0, Boxes([box(0), box(50)])) == [1, 2]
     assert linker.add(1, Boxes([box(47), box(3)])) == [2, 1]
@@ -35,21 +25,21 @@ def test_numbers_follow_the_boxes_whatever_their_order(solver):
     assert linker.add(3, Boxes([box(8)])) == [1]
 
 
-def test_a_gap_is_bridged_and_a_longer_one_is_not(solver):
+def test_a_gap_is_bridged_and_a_longer_one_is_not():
     linker = Linker(max_gap=2.0)
     linker.add(0, Boxes([box(0)]))
     assert linker.add(2, Boxes([box(1)])) == [1]
     assert linker.add(4.1, Boxes([box(1)])) == [2]
 
 
-def test_overlap_below_the_limit_is_another_person(solver):
+def test_overlap_below_the_limit_is_another_person():
     linker = Linker(min_overlap=0.5)
     linker.add(0, Boxes([box(0)]))
     assert linker.add(1, Boxes([box(3)])) == [1]  # overlap 7 / 13
     assert linker.add(2, Boxes([box(7)])) == [2]  # overlap 6 / 14
 
 
-def test_names_are_persons_without_overlap(solver):
+def test_names_are_persons_without_overlap():
     linker = Linker(max_gap=1.0)
     assert linker.add(0, Boxes([box(0), box(50)], persons=["anna", None])) == [1, 2]
     assert linker.add(60, Boxes([box(300), box(0)], persons=["anna", None])) == [1, 3]
@@ -65,7 +55,6 @@ def test_time_runs_forward():
 
 
 def test_the_sum_of_overlaps_is_the_largest():
-    pytest.importorskip("scipy")
     rng = np.random.default_rng(0)
     for _ in range(50):
         overlap = rng.random(rng.integers(1, 5, 2))
@@ -79,9 +68,3 @@ def test_the_sum_of_overlaps_is_the_largest():
         assert sum(overlap[pair] for pair in pairs) == pytest.approx(best)
         assert all(overlap[pair] >= least for pair in pairs)
         assert len({r for r, _ in pairs}) == len({c for _, c in pairs}) == len(pairs)
-
-
-def test_greedy_takes_the_largest_first(monkeypatch):
-    overlap = np.array([[0.9, 0.8], [0.85, 0.0]])
-    monkeypatch.setattr(linking, "_solver", lambda: None)
-    assert assign(overlap, 0.3) == [(0, 0)]

@@ -43,7 +43,7 @@ def test_evaluation_takes_every_video_once_and_names_the_damaged_one(programs, c
     assert list(found["errors"]) == ["run/5.mp4"]
     assert found["views"] == "2 x 3"
     assert 0 <= found["top1"] <= 1
-    assert {p.name for p in out.iterdir()} == {"evaluation.json", "per_class.csv", "confusion_matrix.png"}
+    assert {p.name for p in out.iterdir()} == {"evaluation.json", "per_class.csv", "slices.csv", "confusion_matrix.png"}
 
 
 def test_evaluation_on_classes_that_the_model_does_not_know(programs, classes, classifier):

@@ -127,6 +127,7 @@ def test_commands_of_the_readme_exist():
         "show",
         "predict",
         "detect-actions",
+        "explain",
         "features",
         "convert",
         "register",

@@ -19,6 +19,7 @@ COMMANDS = {
     "show": ("vidmodels.cli.show", "what is known about a model"),
     "predict": ("vidmodels.cli.predict", "classes of videos"),
     "detect-actions": ("vidmodels.cli.detect_actions", "what each person in videos does"),
+    "explain": ("vidmodels.cli.explain", "where in a video the evidence for a class lies"),
     "features": ("vidmodels.cli.features", "embeddings of videos, to Parquet"),
     "convert": ("vidmodels.cli.convert", "a published checkpoint to safetensors"),
     "checkpoints": ("vidmodels.cli.checkpoints", "checkpoints of a run and whether they verify"),

@@ -44,7 +44,8 @@ def _conv_before(module: nn.Module, norm: str) -> _ConvNd | None:
 @torch.no_grad()
 def _fold(conv: _ConvNd, norm: _BatchNorm) -> None:
     """norm(conv(x)) = (scale * weight) x + (scale * (bias - mean) + beta), in double precision: rounded once."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight.double()

@@ -5,10 +5,8 @@ R boxes of a frame, P persons seen so far.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from vidmodels.core.errors import DataError
 from vidmodels.core.structures import Boxes, pairwise_iou
@@ -61,32 +59,8 @@ class Linker:
 def assign(overlap: np.ndarray, least: float) -> list[tuple[int, int]]:
     """Pairs of rows and columns of `overlap` [R, P], each in one pair at most, all of at least `least` (above 0).
 
-    The sum over the pairs is the largest that there is; without scipy the largest pair is taken first, which may reach less.
+    The sum over the pairs is the largest that there is.
     """
     usable = np.where(overlap >= least, overlap, 0.0)
-    solver = _solver()
-    if solver is None:
-        return _greedy(usable)
-    rows, columns = solver(usable, maximize=True)
+    rows, columns = linear_sum_assignment(usable, maximize=True)
     return [(int(row), int(column)) for row, column in zip(rows, columns) if usable[row, column] > 0]
-
-
-def _greedy(usable: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs from the largest overlap down."""
-    pairs: list[tuple[int, int]] = []
-    left = usable.copy()
-    while left.size and left.max() > 0:
-        row, column = divmod(int(left.argmax()), left.shape[1])
-        pairs.append((row, column))
-        left[row], left[:, column] = 0, 0
-    return sorted(pairs)
-
-
-@functools.cache
-def _solver() -> Callable | None:
-    """scipy's assignment, where it is installed."""
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError:
-        return None
-    return linear_sum_assignment

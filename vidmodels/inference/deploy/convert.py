@@ -5,6 +5,7 @@ N clips, C colours, T frames, H height, W width.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -59,13 +60,14 @@ def deploy(model: nn.Module, input_shape: Sequence[int], *more: Tensor, only_2d:
     if len(input_shape) != 5 or min(input_shape) < 1:
         raise ConfigError(f"input_shape {tuple(input_shape)} is not that of clips: give (N, C, T, H, W)")
     parameter = next(model.parameters())
-    clips = torch.randn(*input_shape, device=parameter.device, dtype=parameter.dtype)
-    folded = fold_norms(model)
-    frames: dict[nn.Module, int] = {}
-    answer = _noting_frames(folded, frames, clips, *more)
-    _replace(folded, lambda module: _deployed_form(module, frames, only_2d))
-    made = Deployed(folded.requires_grad_(False), input_shape)
-    error = (made(clips.clone(), *more) - answer).abs().max() / answer.abs().max().clamp(min=1e-12)
+    clips = torch.randn(*input_shape, generator=torch.Generator().manual_seed(0)).to(parameter)
+    network = fold_norms(model)
+    frames = _frames_seen(network, clips, *more)
+    _replace(network, lambda module: _deployed_form(module, frames, only_2d))
+    made = Deployed(network.requires_grad_(False), input_shape)
+    with torch.no_grad():
+        answer = copy.deepcopy(model).eval()(clips, *more)
+    error = (made(clips, *more) - answer).abs().max() / answer.abs().max().clamp(min=1e-12)
     if not error <= TOLERANCE:
         raise ConfigError(
             f"the deployed form of {type(model).__name__} answers otherwise than the model (relative error {error:.1e}): "
@@ -75,19 +77,18 @@ def deploy(model: nn.Module, input_shape: Sequence[int], *more: Tensor, only_2d:
 
 
 @torch.no_grad()
-def _noting_frames(model: nn.Module, frames: dict[nn.Module, int], clips: Tensor, *more: Tensor) -> Tensor:
-    """The model's answer; `frames` gets the frames that each of its convolutions saw."""
+def _frames_seen(model: nn.Module, clips: Tensor, *more: Tensor) -> dict[nn.Module, int]:
+    """The frames of the clip that each convolution of the model is called with."""
+    frames: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         frames[module] = inputs[0].shape[2]
 
-    convs = [part for part in model.modules() if isinstance(part, nn.Conv3d)]
-    handles = [conv.register_forward_pre_hook(note) for conv in convs]
-    try:
-        return model(clips.clone(), *more).clone()
-    finally:
-        for handle in handles:
-            handle.remove()
+    handles = [part.register_forward_pre_hook(note) for part in model.modules() if isinstance(part, nn.Conv3d)]
+    model(clips, *more)
+    for handle in handles:
+        handle.remove()
+    return frames
 
 
 def _replace(module: nn.Module, form: Callable[[nn.Module], nn.Module]) -> None:
@@ -98,12 +99,12 @@ def _replace(module: nn.Module, form: Callable[[nn.Module], nn.Module]) -> None:
 
 
 def _deployed_form(module: nn.Module, frames: dict[nn.Module, int], only_2d: bool) -> nn.Module:
-    if isinstance(module, nn.Conv3d):
-        return _convolution(module, frames.get(module), only_2d)
+    if isinstance(module, nn.Conv3d) and module in frames:  # one that is never called lends its weight to something else
+        return _convolution(module, frames[module], only_2d)
     return LeanBlock(module) if isinstance(module, Block) else module
 
 
-def _convolution(conv: nn.Conv3d, frames: int | None, only_2d: bool) -> nn.Module:
+def _convolution(conv: nn.Conv3d, frames: int, only_2d: bool) -> nn.Module:
     """The form of a convolution that sees clips of so many frames."""
     kernel, stride, padding = conv.kernel_size, conv.stride, padding_of(conv)
     if kernel == (1, 1, 1) and max(padding) == 0 and conv.groups == 1:
