@@ -263,6 +263,9 @@ def test_start_weights_of_both_codes():
     image = MViT(replace_config(config_of(V2_IMAGE), init="image"))
     assert all(p.abs().max() == 0 for name, p in image.named_parameters() if name.endswith("bias") and "patch" not in name)
     assert image.patch_embed.weight.std().item() > 0.03
+    narrow = MViT(replace_config(config_of(Shape(dim=32)), init="xavier"))
+    assert narrow.layers[0].mlp.fc1.weight.std().item() == pytest.approx((2 / (32 + 128)) ** 0.5, rel=0.05)  # type: ignore
+    assert narrow.layers[0].mlp.fc1.bias.abs().max() == 0  # type: ignore[union-attr, operator]
 
 
 def replace_config(config: MViTConfig, **changes: Any) -> MViTConfig:

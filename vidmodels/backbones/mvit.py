@@ -18,8 +18,8 @@ from vidmodels.layers.transformer import LAYER_NORM_EPS, drop_path_rates
 
 Positions = Literal["separable", "joint", "none"]
 Growth = Literal["mlp", "attention"]
-Code = Literal["video", "image"]
-_CHOICES = {"pool_mode": PoolMode, "positions": Positions, "residual": Residual, "growth": Growth, "init": Code}
+Init = Literal["video", "image", "xavier"]
+_CHOICES = {"pool_mode": PoolMode, "positions": Positions, "residual": Residual, "growth": Growth, "init": Init}
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class MViTConfig:
     pool_kernel: of all pooling; None: stride + 1 where tokens are skipped. pool_every_query: queries are pooled in all
     blocks, with stride 1 inside of stages. pool_unstrided: keys and values are pooled also where their stride is 1.
     growth: channels double in the attention of a stage's first block, or in the MLP of the block before it.
-    residual: which tokens get their pooled query added after the attention. init: weights begin as the video code or the
-    image code has it. pool_norm_eps: of the norms after pooling, 1e-5 in PyTorchVideo. reverse_channels: the weights
-    expect BGR. final_norm: False leaves it to the head.
+    residual: which tokens get their pooled query added after the attention. init: how weights begin, see `init_mvit`.
+    pool_norm_eps: of the norms after pooling, 1e-5 in PyTorchVideo. reverse_channels: the weights expect BGR. final_norm:
+    False leaves it to the head.
     """
 
     dim: int = 96
@@ -62,7 +62,7 @@ class MViTConfig:
     qkv_bias: bool = True
     pool_norm_eps: float = LAYER_NORM_EPS
     drop_path: float = 0.0
-    init: Code = "video"
+    init: Init = "video"
     reverse_channels: bool = False
     final_norm: bool = True
 
@@ -207,15 +207,18 @@ class MViT(nn.Module):
         return clips.flip(1) if self.config.reverse_channels else clips
 
 
-def init_mvit(model: nn.Module, code: Code) -> None:
+def init_mvit(model: nn.Module, init: Init) -> None:
     """Start weights: linear layers from a truncated normal of deviation 0.02, norms at 1.
 
-    In the video code convolutions begin like linear layers and every bias at 0.02; in the image code convolutions as torch
-    begins them and biases at zero.
+    video: convolutions begin like linear layers and every bias at 0.02, as in the video code; image: convolutions as torch
+    begins them and biases at zero, as in the image code; xavier: like image, but linear layers Xavier-uniform, for narrow
+    models, whose branches 0.02 leaves without effect.
     """
-    bias = 0.02 if code == "video" else 0.0
+    bias = 0.02 if init == "video" else 0.0
     for module in model.modules():
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv3d) and code == "video"):
+        if isinstance(module, nn.Linear) and init == "xavier":
+            nn.init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.Linear) or (isinstance(module, nn.Conv3d) and init == "video"):
             nn.init.trunc_normal_(module.weight, std=0.02)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)

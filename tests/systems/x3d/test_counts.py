@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -56,7 +58,7 @@ def test_the_path_of_expansion():
         assert found.params == params
         assert found.macs == pytest.approx(macs * 1e9, rel=5e-3)
         costs.append(found.macs)
-    assert all(1.9 < new / old < 2.1 for old, new in zip(costs, costs[1:]))
+    assert all(1.9 < new / old < 2.1 for old, new in itertools.pairwise(costs))
 
 
 @pytest.mark.parametrize(("name", "published"), [("x3d_m", 3_762_858), ("x3d_l", 6_087_120)])

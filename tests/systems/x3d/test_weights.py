@@ -1,4 +1,4 @@
-"""Published files of X3D: every format loads into the model that it was saved from, and into its siblings; others are refused."""
+"""Published files of X3D: every format loads into the model that it was saved from and its siblings; others are refused."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_norm_on_the_shortcut_of_res2_has_no_place_in_the_form_of_pytorchvideo
 def test_other_classes_are_said_and_may_be_new():
     state = pyslowfast_of(tiny(seed=1))
     other = tiny(seed=2, num_classes=7)
-    with pytest.raises(WeightsError, match="^the file names 5 classes, the model 7: create it with num_classes=5, or allow"):
+    with pytest.raises(WeightsError, match=r"^the file names 5 classes, the model 7: create it with num_classes=5, or allow"):
         load_tensors(other, state, "the file")
     report = load_tensors(other, state, "the file", allow=("head.*",))
     assert set(report.new) == {"head.projection.weight", "head.projection.bias"}

@@ -55,6 +55,7 @@ _TINY = ZooEntry(
     InputSpec(num_frames=16, frame_stride=1, size=32),
     config={
         "dim": 32, "depth": 6, "stage_starts": (2, 4), "num_frames": 16, "size": 32, "kv_stride": (1, 4, 4), "num_classes": 10,
+        "init": "xavier",
     },
     recipes=("mvit_tiny_classifier",), params=583_978, macs=69_562_496, formats=_FORMATS[:1], licence="Apache-2.0",
     summary="classifier for laptops: pooled attention on a grid of 8 x 8 x 8",

@@ -75,6 +75,7 @@ _TINY = ZooEntry(
     InputSpec(num_frames=16, frame_stride=1, size=32),
     config={
         "dim": 32, "depth": 6, "stage_starts": (2, 4), "num_frames": 16, "size": 32, "kv_stride": (1, 4, 4), "num_classes": 10,
+        "init": "xavier",
     },
     recipes=("mvitv2_tiny_video_classifier",), params=540_202, macs=60_979_328, formats=_VIDEO_FORMATS[:1],
     licence="Apache-2.0", summary="classifier of video for laptops: pooled attention on a grid of 8 x 8 x 8",

@@ -132,7 +132,7 @@ def _tiny(name: str) -> ClassifyRecipe:
 
 
 def slowfast_tiny() -> ClassifyRecipe:
-    """A tiny SlowFast on the synthetic world, minutes on two cores."""
+    """A tiny SlowFast on the synthetic world; what it reaches has not been measured."""
     return _tiny("slowfast_tiny")
 
 
@@ -143,7 +143,7 @@ def slow_tiny() -> ClassifyRecipe:
 
 
 def i3d_tiny() -> ClassifyRecipe:
-    """A tiny I3D on the synthetic world."""
+    """A tiny I3D on the synthetic world; what it reaches has not been measured."""
     return _tiny("i3d_tiny")
 
 
