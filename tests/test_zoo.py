@@ -11,9 +11,15 @@ import pytest
 import vidmodels
 from vidmodels import zoo
 from vidmodels.core.errors import ConfigError, WeightsError
-from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe, canonical_json
+from vidmodels.core.recipe import ClassifyRecipe, DetectRecipe, MaskedRecipe, SynchronyRecipe, canonical_json
 
-RECIPES = [(kind, name) for kind in (MaskedRecipe, ClassifyRecipe) for name in zoo.recipes(kind)]
+TASKS = {
+    MaskedRecipe: "pretrain_masked",
+    ClassifyRecipe: "classify",
+    DetectRecipe: "detect_actions",
+    SynchronyRecipe: "classify",
+}
+RECIPES = [(kind, name) for kind in TASKS for name in zoo.recipes(kind)]
 
 
 def test_names_are_unique_and_rows_complete():
@@ -83,7 +89,7 @@ def test_recipes(kind, name):
     assert kind.model_validate_json(canonical_json(recipe.model_dump(mode="json"))) == recipe
     row = zoo.entry(recipe.model.name)
     assert name in row.recipes
-    assert row.task == ("pretrain_masked" if kind is MaskedRecipe else "classify")
+    assert row.task == TASKS[kind]
     clip = recipe.data.clip
     assert (clip.num_frames, clip.frame_stride, clip.size) == (
         row.input.num_frames,

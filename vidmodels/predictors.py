@@ -32,19 +32,26 @@ def make_predictor(
 ) -> Predictor:
     """A predictor for a model of the zoo.
 
-    model: a name of the zoo, a model made by `create_model`, or (without `weights`) weights that say which model they
-    are: a file of `save_weights`, a run's folder, models:/NAME@ALIAS. weights: a checkpoint in any format that the card
-    names; None leaves the initial values. precision: float32, bf16, or fast (bf16 where the hardware has units for it).
-    classes: names, default those in the weights file. allow: patterns of parameters that may keep their initial values,
-    such as head.* for features. settings: of the model, such as num_classes.
+    model: a name of the zoo, a model made by `create_model` (the predictor takes a copy), or (without `weights`) weights that
+    say which model they are: a file of `save_weights`, a run's folder, models:/NAME@ALIAS, or an exported model, FILE.onnx
+    or FILE.pt2. Batch norms are folded into the convolutions before them.
+    weights: a checkpoint in any format that the card names; None leaves the initial values. precision: float32, bf16, or
+    fast (bf16 where the hardware has units for it). classes: names, default those in the weights file. allow: patterns of
+    parameters that may keep their initial values, such as head.* for features. settings: of the model, such as num_classes.
     Raises ConfigError for unknown names, WeightsError for weights that do not fit or leave parameters as they were.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision {precision!r} does not exist: choose one of {', '.join(PRECISIONS)}")
+    if isinstance(model, str) and names_exported(model):
+        if weights is not None or settings:
+            raise ConfigError(f"{model} is exported with its weights and settings: give it without others, or export it again")
+        return _exported(model, classes, device, precision, batch_size)
     if isinstance(model, str) and names_weights(model):
         if weights is not None:
             raise ConfigError(f"{model} is a weights file already: give it without other weights")
         model, weights = "", model
+    from vidmodels.inference.fold import fold_norms
+
     path = None if weights is None else _local(weights)
     built: Any = model
     if isinstance(model, str):
@@ -55,12 +62,18 @@ def make_predictor(
     if path is not None:
         report = load_checked(built, path, allow)
     names = classes or (report.metadata.get("classes") if report is not None else None) or None
+    built = fold_norms(built, in_place=isinstance(model, str))
     return _assembled(built, names, weights, device, precision, batch_size, report)
 
 
 def names_weights(model: str) -> bool:
     """Whether a word names weights (a path or an address) rather than a model of the zoo."""
-    return model not in zoo.entries() and ("/" in model or model.endswith(".safetensors"))
+    return model not in zoo.entries() and ("/" in model or model.endswith(".safetensors") or names_exported(model))
+
+
+def names_exported(model: str) -> bool:
+    """Whether a word names a file of `vidmodels export`, by its ending."""
+    return model.endswith((".onnx", ".pt2"))
 
 
 def _local(weights: str | Path) -> Path:
@@ -121,12 +134,28 @@ def _assembled(
     report: LoadReport | None,
 ) -> Predictor:
     from vidmodels.inference.predictor import Predictor, checked_device
-    from vidmodels.training.precision import resolve_precision
+    from vidmodels.training.precision import fast_precision, resolve_precision
 
     place = checked_device(device)
-    if precision != "float32":
-        precision = resolve_precision(place, "auto" if precision == "fast" else precision, model)
+    precision = fast_precision(place) if precision == "fast" else resolve_precision(place, precision, model)
     said = None if weights is None else str(weights)
     predictor = Predictor(model, classes=classes, weights=said, device=str(place), precision=precision, batch_size=batch_size)
     predictor.report = report
     return predictor
+
+
+def _exported(path: str, classes: Sequence[str] | None, device: str | None, precision: str, batch_size: int) -> Predictor:
+    """A predictor for the model in an exported file, which runs on the CPU in the arithmetic that it was exported in."""
+    from vidmodels.inference.export import open_exported
+    from vidmodels.inference.predictor import Predictor
+
+    if device not in (None, "cpu"):
+        raise ConfigError(f"{path} runs on the CPU only, not on {device}: leave the device out, or use the weights")
+    if precision == "bf16":
+        raise ConfigError(f"{path} runs in the arithmetic that it was exported in, not in bf16: leave the precision out")
+    model = open_exported(path)
+    if model.detects:
+        raise ConfigError(f"{path} takes boxes too: exported detectors of actions are used from Python, see `open_exported`")
+    said = path if model.about.get("weights") else None
+    names = classes or model.classes
+    return Predictor(model, classes=names, name=model.name, weights=said, device="cpu", batch_size=batch_size)

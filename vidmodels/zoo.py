@@ -88,6 +88,8 @@ def input_of(row: ZooEntry, overrides: dict[str, Any]):
     changes: dict[str, Any] = {key: overrides[key] for key in ("num_frames", "size") if key in overrides}
     if changes.get("size", row.input.size) != row.input.size:
         changes["test_size"] = None
+    if "audio_rows" in overrides and row.input.audio is not None:
+        changes["audio"] = dataclasses.replace(row.input.audio, rows=overrides["audio_rows"])
     return dataclasses.replace(row.input, **changes)
 
 
@@ -100,7 +102,17 @@ def load_weights(model: nn.Module, weights: str | Path, allow: tuple[str, ...] =
     row = getattr(model, "entry", None)
     if not isinstance(row, ZooEntry):
         raise ConfigError("load_weights takes a model made by vidmodels.create_model")
-    return _function(row.loader)(model, resolve_weights(str(weights)), tuple(allow))
+    report = _function(row.loader)(model, resolve_weights(str(weights)), tuple(allow))
+    if report.metadata.get("name") == row.name:
+        model.input = _trained_on(model.input, report.metadata.get("clip", {}))  # type: ignore[assignment]
+    return report
+
+
+def _trained_on(spec: Any, clip: dict[str, Any]) -> Any:
+    """The input with the rate and sampling of the clips that a training run saw, as its weights file says them."""
+    import dataclasses
+
+    return dataclasses.replace(spec, **{key: clip[key] for key in ("frame_stride", "fps", "sampling") if key in clip})
 
 
 def resolve_weights(weights: str) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.common.kinds.sound import hearing_of
 from pipelines.common.scoring import Scoring, check_task, clip_of, score_videos
 from pipelines.common.settings import EvaluateSettings
 from pipelines.common.sources import absolute_data, load_sources
@@ -39,13 +40,14 @@ def evaluate(settings: EvaluateSettings) -> int:
     manifest = sources.val or sources.train[0]
     label_of = _label_map(manifest, classes)
     views = settings.evaluation
-    reader = ViewReader(manifest, clip_of(metadata, settings.data.clip), views.num_clips, views.num_crops, views.size)
+    clip, hearing = clip_of(metadata, settings.data.clip), hearing_of(zoo.entry(metadata["name"]))
+    reader = ViewReader(manifest, clip, views.num_clips, views.num_crops, views.size, hearing)
     scoring = Scoring(str(weights), "scores", views.batch_size, views.combine)
     rows = list(score_videos(scoring, reader, range(len(manifest)), settings.run))
     _check_once([row["id"] for row in rows], manifest)
     good = [row for row in rows if not row["error"]]
     result = summarise(join_scores([_scores(rows, label_of, len(classes))]), classes)
-    folder = Path(settings.out or f"{storage}/evaluations/{_name(settings.model)}-{manifest.digest[:12]}")
+    folder = Path(settings.out or f"{storage}/evaluations/{file_name(settings.model)}-{manifest.digest[:12]}")
     folder.mkdir(parents=True, exist_ok=True)
     save_evaluation(result, classes, folder, f"{metadata['name']} on {manifest.digest[:12]}")
     answer = {"model": settings.model, "data_digest": manifest.digest, "views": f"{views.num_clips} x {views.num_crops}",
@@ -58,6 +60,8 @@ def evaluate(settings: EvaluateSettings) -> int:
         print(f"  {part.fact} {part.low:.4g} to {part.high:.4g}: {part.videos} videos, {100 * part.accuracy:.1f} %")
     shown = ", ".join(f"{key} {100 * value:.2f} %" for key, value in result.metrics.items() if key.startswith(("top", "map")))
     print(f"{shown} on {len(good)} of {len(rows)} videos, {views.num_clips} x {views.num_crops} views; {folder}")
+    if result.metrics.get("without_sound"):
+        print(f"  {result.metrics['without_sound']:.0f} of them without sound: their classes are from the pictures alone")
     for key, why in list(result.errors.items())[:20]:
         print(f"  not decoded: {key}: {why}")
     return 0
@@ -78,7 +82,8 @@ def _scores(rows: list[dict[str, Any]], label_of: dict[int, int], num_classes: i
     else:
         labels = np.array([label_of.get(row["label"], -1) for row in good], np.int64)
     facts = np.stack([row["facts"] for row in good])
-    return Scores([row["id"] for row in good], np.stack([row["values"] for row in good]), labels, errors, facts)
+    silent = [row["id"] for row in good if not row["heard"]] if "heard" in good[0] else None
+    return Scores([row["id"] for row in good], np.stack([row["values"] for row in good]), labels, errors, facts, silent)
 
 
 def _label_map(manifest: Manifest, classes: tuple[str, ...]) -> dict[int, int]:
@@ -107,5 +112,6 @@ def _check_once(ids: list[str], manifest: Manifest) -> None:
         )
 
 
-def _name(model: str) -> str:
+def file_name(model: str) -> str:
+    """A name of results for the address of a model."""
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in model.removeprefix("models:/"))[-80:]

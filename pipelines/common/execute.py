@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from pipelines.common import pictures
 from pipelines.common.codeversion import code_version
 from pipelines.common.job import TrainJob
+from pipelines.common.kinds import kind_of
 from pipelines.common.preflight import check_job, dry_run
 from pipelines.common.program import Invocation
 from pipelines.common.runs import FINISHED_FILE, RunFolder, identity_hash, open_run, run_identity, run_name
-from pipelines.common.sources import absolute_data, load_sources
+from pipelines.common.sources import absolute_data
 from pipelines.common.storage_paths import default_storage, default_tracking_uri
 from pipelines.common.watch import StopSignal, Watch
 from vidmodels.core.errors import RunError, VidmodelsError
 from vidmodels.core.logs import setup_logging
-from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
 
 if TYPE_CHECKING:
     from pipelines.common.spool import Spool
@@ -90,7 +90,7 @@ def prepare(invocation: Invocation) -> Prepared:
     """Read the data, name the run and open its folder. Raises VidmodelsError."""
     storage = (invocation.run.storage or default_storage()).rstrip("/")
     job = _job(invocation, storage)
-    identity = run_identity(job.recipe, job.sources.digest)
+    identity = run_identity(job.recipe, job.sources.digest, job.sources.classes)
     if job.init is not None:
         from pipelines.common.lineage import file_sha256
 
@@ -107,7 +107,6 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
     """Draw the pictures, keep the model, register it, and mark the run as finished, in this order."""
     from vidmodels import zoo
     from vidmodels.training.checkpoint import Checkpointer
-    from vidmodels.training.distributed import World
     from vidmodels.visual.plots import save_loss_curve
     from vidmodels.visual.report import write_report
 
@@ -120,15 +119,14 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
     with checkpoint.local(weights) as path:
         shutil.copyfile(path, kept)
     metrics = {key: value for key, value in outcome.metrics.items() if value == value}
+    if "without_sound" in metrics:
+        metrics["without_sound"] = _mean_over_run(folder.scratch / "metrics.csv", "without_sound")
     if job.run.pictures:
         model, _ = zoo.load_model(kept)
-        save_loss_curve(folder.scratch / "metrics.csv", folder.scratch / "loss_curve.png", job.recipe.model.name)
-        if isinstance(job.recipe, MaskedRecipe):
-            pictures.reconstructions(job, model, folder.scratch)
-        elif isinstance(job.recipe, ClassifyRecipe) and job.sources.val is not None:
-            pictures.evaluation(job, job.evaluate(model, World()), folder.scratch)
+        save_loss_curve(folder.scratch / "metrics.csv", folder.scratch / "loss_curve.png", job.kind.model_name)
+        job.kind.pictures(model, folder.scratch)
     finished = {"step": outcome.step, "metrics": metrics, "bad_samples": outcome.bad_samples, "model": str(kept)}
-    name = job.run.register_as or job.recipe.model.name
+    name = job.run.register_as or job.kind.model_name
     if spool is not None:
         _register(job, spool, kept, name, outcome.step, metrics)
     folder.write_json(FINISHED_FILE, finished)
@@ -147,7 +145,7 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
 
 def _job(invocation: Invocation, storage: str) -> TrainJob:
     recipe = invocation.recipe.replace(data=absolute_data(invocation.recipe.data))
-    sources = load_sources(recipe.data, storage)
+    sources = kind_of(recipe).load_sources(recipe, storage)
     start = recipe.train.init
     init = None if start is None else init_path(start, invocation.run.tracking_uri)
     about = {"data_digest": sources.digest, "code_version": code_version()}
@@ -236,19 +234,33 @@ def _register(job: TrainJob, spool: Spool, kept: Path, name: str, step: int, met
 
     about = kept.parent / "model.json"
     about.write_text(json.dumps(zoo.read_metadata(kept), indent=2, sort_keys=True) + "\n")
-    tags = {**version_tags(job.metadata["recipe_hash"], job.sources.digest), "model": job.recipe.model.name}
+    tags = {**version_tags(job.metadata["recipe_hash"], job.sources.digest), "model": job.kind.model_name}
     spool.model({"model.safetensors": kept, "model.json": about}, name, tags, job.run.alias, step, metrics)
 
 
 def _shown_files(folder: Path) -> list[Path]:
     names = ("recipe.json", "finished.json", "metrics.csv", "loss_curve.png", "sample_batch.png", "reconstruction.png",
-             "reconstruction.mp4", "confusion_matrix.png", "per_class.csv", "report.html")  # fmt: skip
+             "reconstruction.mp4", "confusion_matrix.png", "average_precision.png", "key_frames.png", "per_class.csv",
+             "report.html")  # fmt: skip
     return [folder / name for name in names if (folder / name).exists()]
+
+
+def _mean_over_run(path: Path, name: str) -> float:
+    """The mean of a metric over the whole run, restarts included."""
+    from vidmodels.metrics.recorder import read_metrics
+
+    values = [float(row[name]) for row in read_metrics(path)[1] if row.get(name)]
+    return sum(values) / max(len(values), 1)
 
 
 def _outcome_words(finished: dict[str, Any]) -> str:
     metrics = finished.get("metrics", {})
-    shown = [f"{key} {metrics[key]:.4g}" for key in ("loss", "patch_mean_loss", "val_top1", "val_top5") if key in metrics]
+    named = ("loss", "patch_mean_loss", "val_top1", "val_top5", "val_map")
+    shown = [f"{key} {metrics[key]:.4g}" for key in named if key in metrics]
+    if metrics.get("without_sound"):
+        shown.append(f"{100 * metrics['without_sound']:.3g} % of the clips had no sound")
+    if metrics.get("val_without_sound"):
+        shown.append(f"{metrics['val_without_sound']:.0f} validation videos had none")
     bad = len(finished.get("bad_samples", {}))
     if bad:
         shown.append(f"{bad} videos could not be decoded")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipelines.common.kinds import kind_of
+from pipelines.common.kinds.base import Kind
 from pipelines.common.sources import Sources
-from vidmodels.core.errors import ConfigError, DataError
-from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe, Recipe, RunSection
-from vidmodels.data.reader import TrainReader, ViewReader
+from vidmodels.core.recipe import Recipe, RunSection
+from vidmodels.data.reader import TrainReader
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vidmodels.tasks.base import Task
     from vidmodels.training.distributed import World
-    from vidmodels.training.evaluation import Evaluation
     from vidmodels.training.loop import Listener, Trainer
     from vidmodels.training.plan import Plan
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,17 @@ class TrainJob:
     """
 
     program: str
-    recipe: MaskedRecipe | ClassifyRecipe
+    recipe: Recipe
     run: RunSection
     sources: Sources
     checkpoints: str
     init: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind[Any]:
+        """What this kind of training does in its own way: data, model, task, evaluation, pictures."""
+        return kind_of(self.recipe)(self.recipe, self.sources)
 
     def plan(self, world_size: int) -> Plan:
         """Steps and batches for so many workers."""
@@ -45,7 +53,7 @@ class TrainJob:
 
     def reader(self) -> TrainReader:
         """The reader of training samples by global number."""
-        return self.sources.reader(self.recipe.data, self.recipe.train.seed)
+        return self.kind.reader()
 
     def make_model(self) -> Any:
         """The model with its initial weights, loaded from `init` where that is given, and frozen as asked."""
@@ -54,10 +62,12 @@ class TrainJob:
         from vidmodels.training.seeding import seed_all
 
         seed_all(self.recipe.train.seed)
-        name, overrides = model_settings(self.recipe, self.sources)
-        model = zoo.create_model(name, **overrides)
+        kind = self.kind
+        model = zoo.create_model(kind.model_name, **kind.model_settings())
         if self.init is not None:
-            zoo.load_weights(model, self.init)
+            report = zoo.load_weights(model, self.init, kind.new_on_start)
+            if report.new or report.resized or report.dropped:  # never silently: what begins anew is said
+                log.warning("the start: %s", report)
         if self.recipe.train.freeze:
             freeze(model, self.recipe.train.freeze)
         return model
@@ -73,50 +83,25 @@ class TrainJob:
         from vidmodels.training.loop import Trainer
 
         model = self.make_model().to(world.device)
-        task = make_task(self.recipe, self.sources, model)
+        kind = self.kind
+        task = kind.make_task(model)
         clip = self.recipe.data.clip.model_dump(mode="json", include={"num_frames", "frame_stride", "fps", "size", "sampling"})
         about = {"name": model.entry.name, "settings": model.settings, "clip": clip, **task.describe(), **self.metadata}
-        metric = "loss"
-        if isinstance(self.recipe, ClassifyRecipe) and self.sources.val is not None:
-            metric = "val_map" if self.sources.val.multi_label else "val_top1"
         return Trainer(
             model, task, self.recipe, self.plan(world.size), world,
-            Checkpointer(self.checkpoints, self.recipe.train.keep_checkpoints, metric),
+            Checkpointer(self.checkpoints, self.recipe.train.keep_checkpoints, kind.metric),
             listeners, self.run.log_every, should_stop, self._evaluator(world), about,
         )  # fmt: skip
 
-    def view_reader(self) -> ViewReader:
-        """The reader of the validation videos' views. Raises DataError without validation videos."""
-        if self.sources.val is None:
-            raise DataError("no validation videos: name them in data.val_path, or keep a share with data.val_fraction")
-        assert isinstance(self.recipe, ClassifyRecipe)
-        evaluation = self.recipe.evaluation
-        views = evaluation.num_clips, evaluation.num_crops, evaluation.size
-        return ViewReader(self.sources.val, self.recipe.data.clip, *views)
-
-    def evaluate(self, model: Any, world: World) -> Evaluation:
-        """Evaluate a classifier on the validation videos, shared out over the workers; equal on all of them."""
-        from vidmodels.training.distributed import gather_objects
-        from vidmodels.training.evaluation import chunks, join_scores, score_views, summarise
-
-        assert isinstance(self.recipe, ClassifyRecipe)
-        reader, views = self.view_reader(), self.recipe.evaluation
-        mine = range(world.rank, len(reader.manifest), world.size)
-        parts = [
-            score_views(model, reader.read_batch(part), model.input, views.batch_size, world.device, combine=views.combine)
-            for part in chunks(mine, views.batch_size)
-        ]
-        everyone = gather_objects(join_scores(parts), world)
-        return summarise(join_scores(everyone), class_names(self.sources))
-
     def _evaluator(self, world: World) -> Callable[[nn.Module, int], dict[str, float]] | None:
-        if not isinstance(self.recipe, ClassifyRecipe) or self.sources.val is None:
+        kind = self.kind
+        if not kind.evaluates:
             return None
 
         def evaluate(model: nn.Module, step: int) -> dict[str, float]:
             if self.recipe.train.precise_bn:
                 self._refresh_norms(model, step, world)
-            return {f"val_{k}": v for k, v in self.evaluate(model, world).metrics.items()}
+            return {f"val_{k}": v for k, v in kind.evaluate(model, world).metrics.items()}
 
         return evaluate
 
@@ -132,63 +117,12 @@ class TrainJob:
         augment = recipe.data.augment.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
         generator = torch.Generator().manual_seed(recipe.train.seed)
 
-        def batches() -> Iterator[torch.Tensor]:
+        def batches() -> Iterator[tuple[torch.Tensor, ...]]:
             for number in range(recipe.train.precise_bn):
                 first = step * plan.batch_size + (number * world.size + world.rank) * plan.micro
                 batch = to_batch(reader.read_batch(range(first, first + plan.micro)))
                 if batch.valid.any():
                     ready = prepare(batch.to(world.device), model.input, augment, generator)  # type: ignore[arg-type]
-                    yield ready.clips[ready.valid]
+                    yield self.kind.inputs(ready, model)
 
         refresh_batch_norms(model, batches(), world)
-
-
-def class_names(sources: Sources) -> tuple[str, ...]:
-    """The names of the classes. Raises DataError for data without labels."""
-    if sources.classes is None:
-        raise DataError(
-            "the videos have no labels: give a folder with one folder per class, a list with labels, or a manifest with "
-            "the column 'label'"
-        )
-    return sources.classes
-
-
-def model_settings(recipe: Recipe, sources: Sources) -> tuple[str, dict[str, Any]]:
-    """Name of the model in the zoo, and what the recipe and the data change about it."""
-    from vidmodels import zoo
-
-    clip = recipe.data.clip
-    if not isinstance(recipe, MaskedRecipe | ClassifyRecipe):
-        raise ConfigError(f"no task is known for a {type(recipe).__name__}")
-    row = zoo.entry(recipe.model.name)
-    wanted = "pretrain_masked" if isinstance(recipe, MaskedRecipe) else "classify"
-    if row.task != wanted:
-        raise ConfigError(f"model.name {row.name!r} is made for {row.task}, not for {wanted}; see `vidmodels models`")
-    settings: dict[str, Any] = {}
-    if clip.num_frames != row.input.num_frames:
-        settings["num_frames"] = clip.num_frames
-        if row.config.get("pred_frames") == row.input.num_frames:
-            settings["pred_frames"] = clip.num_frames
-    if clip.size != row.input.size:
-        settings["size"] = clip.size
-    if recipe.model.drop_path:
-        settings["drop_path"] = recipe.model.drop_path
-    if isinstance(recipe, MaskedRecipe):
-        changes = ("decoder_dim", "decoder_depth", "decoder_heads")
-        settings.update({key: value for key in changes if (value := getattr(recipe.model, key)) is not None})
-    else:
-        settings["num_classes"] = len(class_names(sources))
-        if sources.train[0].multi_label:
-            settings["activation"] = "sigmoid"
-        settings["dropout"] = recipe.model.dropout
-    return row.name, settings
-
-
-def make_task(recipe: Recipe, sources: Sources, model: Any) -> Task:
-    """What is learned."""
-    from vidmodels.tasks.classify import Classify
-    from vidmodels.tasks.pretrain_masked import PretrainMasked
-
-    if isinstance(recipe, MaskedRecipe):
-        return PretrainMasked(recipe.task, model.input, recipe.data.augment)
-    return Classify(class_names(sources), model.input, recipe.data.augment)

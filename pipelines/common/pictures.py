@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.common.job import TrainJob, class_names
-from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
+from pipelines.common.job import TrainJob
+from pipelines.common.sources import Sources
+from vidmodels.core.recipe import MaskedRecipe
 
 if TYPE_CHECKING:
     from vidmodels.training.evaluation import Evaluation
@@ -29,12 +30,10 @@ def sample_batch(job: TrainJob, folder: Path, videos: int = 8) -> Path | None:
     if not rows:
         return None
     rows = rows[:videos]
-    classes = job.sources.classes
-    titles = [classes[row["label"]] if classes and row["label"] >= 0 else Path(row["id"]).name for row in rows]
-    return save_sample_batch(np.stack([row["clips"] for row in rows]), folder / "sample_batch.png", titles)
+    return save_sample_batch(np.stack([row["clips"] for row in rows]), folder / "sample_batch.png", job.kind.titles(rows))
 
 
-def reconstructions(job: TrainJob, model: Any, folder: Path) -> list[Path]:
+def reconstructions(recipe: MaskedRecipe, sources: Sources, model: Any, folder: Path) -> list[Path]:
     """`reconstruction.png` and `.mp4`: a clip at four masking ratios, the first good one (of the validation videos)."""
     import torch
 
@@ -43,10 +42,9 @@ def reconstructions(job: TrainJob, model: Any, folder: Path) -> list[Path]:
     from vidmodels.visual.panels import mask_frames, save_reconstruction_panel
     from vidmodels.visual.video import save_reconstruction_video
 
-    assert isinstance(job.recipe, MaskedRecipe)
-    task = job.recipe.task
-    manifest = job.sources.val or job.sources.train[0]
-    reader = ViewReader(manifest, job.recipe.data.clip)
+    task = recipe.task
+    manifest = sources.val or sources.train[0]
+    reader = ViewReader(manifest, recipe.data.clip)
     row = next((r for i in range(len(manifest)) if not (r := reader.read(i))["error"]), None)
     if row is None:
         return []
@@ -59,7 +57,7 @@ def reconstructions(job: TrainJob, model: Any, folder: Path) -> list[Path]:
     masked, answers = {}, {}
     model.eval()
     for ratio in RATIOS:
-        generator = torch.Generator().manual_seed(job.recipe.train.seed)
+        generator = torch.Generator().manual_seed(recipe.train.seed)
         with torch.no_grad():
             output = model(pixels, ratio, task.mask_sampling, task.target, generator)
         # whole frames or columns cannot meet every ratio: what was masked is shown, and once where two ratios agree
@@ -69,21 +67,15 @@ def reconstructions(job: TrainJob, model: Any, folder: Path) -> list[Path]:
         clip = denormalise(model.reconstruct(pixels, output, task.target), model.input)[0]
         answers[share] = (clip.permute(1, 2, 3, 0) * 255).round().byte().cpu().numpy()
         masked[share] = mask_frames(original, output.masking.mask[0].cpu().numpy(), (steps, rows, columns))
-    title = f"{job.recipe.model.name}: {row['id']}"
+    title = f"{recipe.model.name}: {row['id']}"
     return [
         save_reconstruction_panel(original, masked, answers, folder / "reconstruction.png", title),
         save_reconstruction_video(original, masked, answers, folder / "reconstruction.mp4", title=title),
     ]
 
 
-def evaluation(job: TrainJob, result: Evaluation, folder: Path) -> list[Path]:
-    """`per_class.csv`, `slices.csv` and `confusion_matrix.png` of a classifier; the last two not with several labels."""
-    assert isinstance(job.recipe, ClassifyRecipe)
-    return save_evaluation(result, class_names(job.sources), folder)
-
-
 def save_evaluation(result: Evaluation, classes: Sequence[str], folder: Path, title: str = "Confusion matrix") -> list[Path]:
-    """The tables and the picture of an evaluation."""
+    """`per_class.csv`, `slices.csv` and `confusion_matrix.png` of a classifier; the last two not with several labels."""
     from vidmodels.metrics.classification import save_rows
     from vidmodels.visual.plots import save_confusion_matrix
 

@@ -1,6 +1,7 @@
 """Predictions or features of all videos of a folder or bucket, as Parquet files, resumable.
 
-A row is a video: its best classes with their scores, or the features of its clips with their times in seconds.
+A row is a video: its best classes with their scores, or the features of its clips with their times in seconds. Of a model that
+hears it also says whether sound was heard.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs as pafs
 
+from pipelines.common.kinds.sound import hearing_of
 from pipelines.common.lineage import file_sha256
 from pipelines.common.scoring import Scoring, check_task, clip_of, score_videos
 from pipelines.common.settings import PredictSettings
@@ -48,7 +50,8 @@ def predict(settings: PredictSettings) -> int:
         "top": settings.top,
     }  # fmt: skip
     system, folder = _open_out(settings.out, identity)
-    reader = ViewReader(manifest, clip, views.num_clips, views.num_crops)
+    hearing = hearing_of(zoo.entry(metadata["name"])) if "name" in metadata else None
+    reader = ViewReader(manifest, clip, views.num_clips, views.num_crops, hearing=hearing)
     scoring = Scoring(str(weights), settings.what, views.batch_size)
     missing = [n for n in range(-(-len(manifest) // settings.part)) if not _exists(system, _part(folder, n))]
     wanted = [i for n in missing for i in range(n * settings.part, min((n + 1) * settings.part, len(manifest)))]
@@ -73,6 +76,8 @@ def _row(ref: Any, row: dict[str, Any], settings: PredictSettings, classes: tupl
     if ref.id != row["id"]:
         raise RunError(f"the answer for {row['id']!r} came in the place of {ref.id!r}: the pipeline lost its order")
     out: dict[str, Any] = {"id": ref.id, "uri": ref.uri, "error": row["error"]}
+    if "heard" in row:
+        out["heard"] = row["heard"]
     if settings.what == "features":
         good = slice(0 if row["error"] else None)
         out["features"] = row["values"].astype(np.float32)[good].tolist()
@@ -104,7 +109,8 @@ def _open_out(uri: str, identity: dict[str, Any]) -> tuple[pafs.FileSystem, str]
 
 def _write(system: pafs.FileSystem, path: str, rows: list[dict[str, Any]]) -> None:
     """Write a part aside and move it, so that a part that exists is whole."""
-    schema = pa.schema([("id", pa.string()), ("uri", pa.string()), ("error", pa.string()), *(
+    heard = [("heard", pa.bool_())] if "heard" in rows[0] else []
+    schema = pa.schema([("id", pa.string()), ("uri", pa.string()), ("error", pa.string()), *heard, *(
         [("features", pa.list_(pa.list_(pa.float32()))), ("start", pa.list_(pa.float64())), ("end", pa.list_(pa.float64()))]
         if "features" in rows[0]
         else [("classes", pa.list_(pa.string())), ("scores", pa.list_(pa.float32()))]

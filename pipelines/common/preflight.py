@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 
-from pipelines.common.job import TrainJob, make_task, model_settings
+from pipelines.common.job import TrainJob
 from vidmodels.core.errors import VidmodelsError
-from vidmodels.core.recipe import MaskedRecipe
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +28,14 @@ def check_job(job: TrainJob, world_size: int) -> None:
             "%g epochs of %d videos in batches of %d are only %d steps; --schedule.epochs %d makes %d",
             job.recipe.schedule.epochs, plan.epoch_length, plan.batch_size, plan.total_steps, epochs, FEW_STEPS,
         )  # fmt: skip
-    name, overrides = model_settings(job.recipe, job.sources)
+    kind = job.kind
     with torch.device("meta"):
-        model = zoo.create_model(name, **overrides)
-    make_task(job.recipe, job.sources, model)
+        model = zoo.create_model(kind.model_name, **kind.model_settings())
+    kind.make_task(model)
     param_groups(model, job.recipe.optim)
     clip = job.recipe.data.clip
     clips = torch.empty(1, 3, clip.num_frames, clip.size, clip.size, device="meta")
-    if isinstance(job.recipe, MaskedRecipe):
-        model(clips, job.recipe.task.mask_ratio, job.recipe.task.mask_sampling, job.recipe.task.target)
-    else:
-        model(clips)
+    kind.try_shapes(model, clips)
 
 
 def dry_run(job: TrainJob) -> int:
@@ -57,10 +53,10 @@ def dry_run(job: TrainJob) -> int:
     if not batch.valid.any():
         raise VidmodelsError("no video of the first batch could be decoded")
     model = job.make_model()
-    task = make_task(job.recipe, job.sources, model)
+    task = job.kind.make_task(model)
     for values in task.step(model, batch, StepContext(0, 1, torch.Generator().manual_seed(job.recipe.train.seed))):
         values["loss"].backward()
         print(", ".join(f"{key} {value.item():.4g}" for key, value in values.items()))
     count = sum(p.numel() for p in model.parameters())
-    print(f"{job.recipe.model.name}: {count:,} parameters, batch of clips {tuple(batch.clips.shape)}: one step went through")
+    print(f"{job.kind.model_name}: {count:,} parameters, batch of clips {tuple(batch.clips.shape)}: one step went through")
     return 0

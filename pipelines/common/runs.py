@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,14 @@ class RunFolder:
                             destination_filesystem=system)  # fmt: skip
 
 
-def run_identity(recipe: Recipe, digest: str) -> dict[str, Any]:
-    """What makes two runs the same: the recipe without the addresses of its data, and the data's digest."""
+def run_identity(recipe: Recipe, digest: str, classes: Sequence[str] | None = None) -> dict[str, Any]:
+    """What makes two runs the same: the recipe without the addresses of its data, the data's digest, and their classes."""
     tree = recipe.model_dump(mode="json")
-    for key in ("path", "val_path", "sources"):
+    for key in recipe.data.addresses:
         tree["data"].pop(key)
-    if recipe.data.path is not None or recipe.data.sources:
+    if not recipe.data.is_synthetic:
         tree["data"].pop("synthetic")
-    return {**tree, "data_digest": digest}
+    return {**tree, "data_digest": digest, "classes": None if classes is None else list(classes)}
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
@@ -116,13 +117,25 @@ def open_run(storage: str, name: str, identity: dict[str, Any], fresh: bool) -> 
     if existing is None:
         folder.write_json(RECIPE_FILE, identity)
         return folder, None
-    different = differing_keys(existing, identity)
+    different = _differences(existing, identity)
     if different:
         raise RunError(
             f"the run {name} exists in {storage} with another recipe ({'; '.join(different)}): "
             "choose another --run.name, or set the old run aside with --fresh"
         )
     return folder, folder.read_json(FINISHED_FILE)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """One part of a sentence for each setting that differs; of lists of classes, the first that came and went."""
+    found = differing_keys({**old, "classes": None}, {**new, "classes": None})
+    before, after = old.get("classes") or [], new.get("classes") or []
+    if before != after:
+        gone = [name for name in before if name not in after]
+        came = [name for name in after if name not in before]
+        named = [f"{len(names)} {how}, such as {names[0]!r}" for how, names in (("gone", gone), ("new", came)) if names]
+        found.insert(0, f"classes: {' and '.join(named) or 'in another order'}")
+    return found
 
 
 def _folder(storage: str, name: str) -> RunFolder:

@@ -51,12 +51,18 @@ class Scorer:
         self.model: Any = model.to(self.device).eval()
 
     def __call__(self, columns: dict[str, Any]) -> dict[str, Any]:
-        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for undecoded ones), spans, id, label, error."""
+        """Columns of V videos to `values` (float32 [K] or [M, D] each; zeros for undecoded ones), spans, id, label, error.
+
+        Of a model that hears also `heard`, bool [V]: whether a video has sound in one of its views.
+        """
+        sounds = [self._hear(columns, number) for number in range(len(columns["error"]))]
         values = [
-            np.zeros(self._empty(columns["clips"].shape[1]), np.float32) if error else self._answer(views)
-            for views, error in zip(columns["clips"], columns["error"])
+            np.zeros(self._empty(columns["clips"].shape[1]), np.float32) if error else self._answer(views, sound)
+            for views, sound, error in zip(columns["clips"], sounds, columns["error"])
         ]
         some: dict[str, Any] = {key: np.asarray(columns[key]) for key in ("targets", "facts") if key in columns}
+        if self.model.input.audio is not None:
+            some["heard"] = np.array([bool(sound[1].any()) for sound in sounds])
         return {
             **some,
             "values": np.stack(values),
@@ -66,19 +72,28 @@ class Scorer:
             "error": list(columns["error"]),
         }
 
-    def _answer(self, views: np.ndarray) -> np.ndarray:
+    def _hear(self, columns: dict[str, Any], number: int) -> Sequence[Any]:
+        """Rows and flags of the views of one video; nothing for a model that takes no sound."""
+        from vidmodels.tasks.hearing import sound_of_views
+
+        audio = self.model.input.audio
+        return () if audio is None else sound_of_views(columns, number, audio, self.device)
+
+    def _answer(self, views: np.ndarray, heard: Sequence[Any]) -> np.ndarray:
         import torch
 
         from vidmodels.data.transforms import normalise
         from vidmodels.tasks.classify import activation_of, combine_views, to_scores
 
-        parts = []
-        for part in torch.from_numpy(np.array(views)).to(self.device).split(self.scoring.batch_size):
-            pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), self.model.input)
+        spec, size, parts = self.model.input, self.scoring.batch_size, []
+        pixels = torch.from_numpy(np.array(views)).to(self.device)
+        for part, *sound in zip(pixels.split(size), *(values.split(size) for values in heard)):
+            clips = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
             with torch.inference_mode():
-                scores = self.scoring.what == "scores"
-                each = to_scores(self.model(pixels), activation_of(self.model)) if scores else self.model.features(pixels)
-                parts.append(each)
+                if self.scoring.what == "scores":
+                    parts.append(to_scores(self.model(clips, *sound), activation_of(self.model)))
+                else:
+                    parts.append(self.model.features(clips, *sound))
         answer = torch.cat(parts)
         answer = combine_views(answer, self.scoring.combine) if self.scoring.what == "scores" else answer
         return answer.float().cpu().numpy()
@@ -129,7 +144,7 @@ def check_task(metadata: dict[str, Any], weights: str) -> tuple[str, ...]:
 
 def _rows(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kinds: dict[str, Any] = {"values": np.array, "spans": np.array, "targets": np.array, "facts": np.array}
-    kinds |= {"id": str, "label": int, "error": str}
+    kinds |= {"id": str, "label": int, "error": str, "heard": bool}
     names = [name for name in kinds if name in columns]
     for row in zip(*(columns[name] for name in names)):
         yield {name: kinds[name](value) for name, value in zip(names, row)}

@@ -6,17 +6,21 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pipelines.common.storage_paths import in_submitted_job
 from vidmodels.core.errors import ConfigError, DataError
-from vidmodels.core.recipe import DataSection, SourceSection
+from vidmodels.core.recipe import DataSection, LayoutSection, SourceSection, VideosSection
 from vidmodels.data.formats import load_manifest
+from vidmodels.data.hearing import Hearing
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.order import Order
 from vidmodels.data.reader import TrainReader
 from vidmodels.data.storage import is_local, local_path
 
 log = logging.getLogger(__name__)
+
+SectionT = TypeVar("SectionT", bound=VideosSection)
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,24 @@ class Sources:
     def order(self, seed: int) -> Order:
         return Order([len(manifest) for manifest in self.train], self.weights, seed)
 
-    def reader(self, data: DataSection, seed: int) -> TrainReader:
-        return TrainReader(self.train, self.order(seed), data.clip, seed)
+    def reader(self, data: DataSection, seed: int, hearing: Hearing | None = None) -> TrainReader:
+        return TrainReader(self.train, self.order(seed), data.clip, seed, hearing)
 
 
-def absolute_data(data: DataSection) -> DataSection:
+def absolute_data(data: SectionT) -> SectionT:
     """The section with absolute local paths; a relative one inside a submitted job is refused."""
     changes: dict = {}
-    for key in ("path", "val_path"):
-        if (value := getattr(data, key)) is not None:
+    for key in data.addresses:
+        if isinstance(value := getattr(data, key), str):
             changes[key] = _absolute(value, f"data.{key}")
+    if not isinstance(data, DataSection):
+        return data.replace(**changes)
     changes["sources"] = tuple(
-        source.replace(path=_absolute(source.path, "data.sources"), root=source.root and _absolute(source.root, "root"))
+        source.replace(
+            path=_absolute(source.path, "data.sources"),
+            root=source.root and _absolute(source.root, "root"),
+            classes=source.classes and _absolute(source.classes, "classes"),
+        )
         for source in data.sources
     )
     return data.replace(**changes)
@@ -60,20 +70,19 @@ def load_sources(data: DataSection, storage: str) -> Sources:
     """Read the manifests that the section names, or render the synthetic world. Raises DataError."""
     if data.path is None and not data.sources:
         return _synthetic(data, storage)
-    named = data.sources or (SourceSection(path=str(data.path), format=data.format),)
-    manifests = [load_manifest(source.path, source.format, source.root, data.multi_label) for source in named]
-    for source, manifest in zip(named, manifests):
-        if manifest.missing:
-            log.warning("%d of the videos that %s lists are missing, the first is %s", len(manifest.missing), source.path,
-                        manifest.missing[0])  # fmt: skip
+    own = {name: getattr(data, name) for name in LayoutSection.model_fields}
+    named = data.sources or (SourceSection(path=str(data.path), **own),)
+    manifests = [_read(source.path, source, data.multi_label) for source in named]
     class_lists = {manifest.classes for manifest in manifests}
     if len(class_lists) > 1:
         raise DataError("the sources have different lists of classes: give them one class list, or train without labels")
     val = None
-    if data.val_path is not None:
-        val = load_manifest(data.val_path, data.format, None, data.multi_label)
+    if data.val_path is not None or data.val_split is not None:
+        layout = data.replace(split=data.val_split)
+        # numbers are those of the training classes, of which the validation videos may have fewer
+        val = _read(str(data.val_path or data.path), layout, data.multi_label, manifests[0].classes)
         if val.classes != manifests[0].classes:
-            raise DataError(f"the classes of {data.val_path} are not those of the training videos")
+            raise DataError(f"the classes of {data.val_path or data.path} are not those of the training videos")
     elif data.val_fraction > 0:
         pairs = [manifest.split(data.val_fraction) for manifest in manifests]
         manifests = [train for train, _ in pairs]
@@ -81,6 +90,18 @@ def load_sources(data: DataSection, storage: str) -> Sources:
             raise ConfigError("data.val_fraction works with one source only: name the validation videos in data.val_path")
         val = pairs[0][1]
     return Sources(tuple(manifests), tuple(s.weight for s in named), val, _digest(manifests, val))
+
+
+def _read(path: str, layout: LayoutSection, multi_label: bool, classes: tuple[str, ...] | None = None) -> Manifest:
+    """The manifest of one path; classes: of the training videos. What is missing is counted and named once."""
+    manifest = load_manifest(
+        path, layout.format, layout.root, multi_label,
+        fps=layout.fps, split=layout.split, label=layout.label, classes=classes or layout.classes,
+    )  # fmt: skip
+    if manifest.missing:
+        count, first = len(manifest.missing), manifest.missing[0]
+        log.warning("%d of the videos that %s lists are missing, the first is %s", count, path, first)
+    return manifest
 
 
 def _synthetic(data: DataSection, storage: str) -> Sources:

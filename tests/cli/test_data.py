@@ -41,6 +41,25 @@ def test_faults_are_listed_and_counted(run, folder):
     assert run("data", "check", folder, "--quick", "--json").code == 1
 
 
+def test_other_data_sets_are_checked_with_their_settings(run, folder, tmp_path):
+    for number in range(1, 5):
+        (tmp_path / "frames/run/a").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"frames/run/a/{number}.jpg"), frames(1, seed=number)[0])
+    ran = run("data", "check", tmp_path / "frames", "--fps", "24", "--num-frames", "4")
+    assert (ran.code, ran.out) == (0, "1 video: nothing found\n")
+    (tmp_path / "frames/run/a/2.jpg").unlink()
+    ran = run("data", "check", tmp_path / "frames", "--fps", "24", "--num-frames", "3")
+    assert ran.code == 1
+    assert "has a gap: after 1.jpg comes 3.jpg" in ran.out
+    listing = tmp_path / "Charades_v1_train.csv"
+    listing.write_text("id,actions\n0,c001 0 1\n1,\n2,c003 0.5 1\n")
+    ran = run("data", "check", listing, "--format", "charades", "--root", folder)
+    assert (ran.code, ran.out.splitlines()[-1]) == (1, "3 videos: 1 missing")
+    ran = run("data", "check", listing, "--format", "ucf101", "--root", folder)
+    assert ran.code == 1
+    assert "is a list of charades, not of ucf101" in ran.err
+
+
 def test_short_for_the_clip_that_is_asked_for(run, folder):
     ran = run("data", "check", folder, "--model", "mae_st_vit_l")
     assert ran.code == 1

@@ -20,7 +20,10 @@ def test_models_as_a_table(run):
 
 def test_models_by_pattern_and_task(run):
     found = json.loads(run("models", "mae_st_*tiny*", "--task", "classify", "--json").out)
-    assert [row["name"] for row in found] == ["mae_st_vit_tiny", "mae_st_vit_tiny_8x4x4"]
+    names = [row["name"] for row in found]
+    assert names[:2] == ["mae_st_vit_tiny", "mae_st_vit_tiny_8x4x4"]
+    assert {row["task"] for row in found} == {"classify"}
+    assert "mae_st_vit_tiny_pretrain" not in names
     assert found[0]["input"]["num_frames"] == 16
     ran = run("models", "no_such")
     assert ran.code == 2

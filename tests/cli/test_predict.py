@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -55,6 +56,20 @@ def test_annotated_video_keeps_frames_and_times(run, video, weights, tmp_path):
     assert [time for time, _ in seen] == pytest.approx([n / 8 for n in range(40)], abs=1e-3)
     assert seen[0][1].shape[1] == 48 * 6
     assert seen[0][1].shape[0] > 32 * 6
+
+
+def test_pictures_are_for_models_of_pictures(run, weights, tmp_path):
+    picture = tmp_path / "dog.jpg"
+    cv2.imwrite(str(picture), frames(1, height=80, width=120)[0])
+    ran = run("predict", "mvitv2_t", picture, "--top", "2", "--out", tmp_path / "out", "--json", tmp_path / "a.json")
+    assert ran.code == 0, ran.err
+    assert len(ran.out.splitlines()) == 4
+    (answer,) = json.loads((tmp_path / "a.json").read_text())
+    assert answer["annotated"] == str(tmp_path / "out/dog.png")
+    assert cv2.imread(answer["annotated"]).shape[1] >= 120
+    ran = run("predict", "mae_st_vit_tiny", picture, "--weights", weights)
+    assert ran.code == 1
+    assert f"{picture} is a picture, and mae_st_vit_tiny takes clips of 16 frames: give a video, or a model of" in ran.err
 
 
 def test_initial_weights_are_said(run, video):

@@ -101,3 +101,32 @@ def test_views_cover_time_and_space(folder):
     assert "is text" in bad["error"][0]
     assert bad["label"].tolist() == [-1]
     assert not bad["spans"].any()
+
+
+def test_labels_of_a_clip_are_those_that_hold_during_it(folder):
+    from vidmodels.core.errors import DataError
+
+    spans = [[0.0, 0.4], [0.9, 1.2], [0.9, 1.2]]
+    row = {"id": "4", "uri": f"{folder}/4.mp4", "labels": [2, 0, 1], "label_spans": spans}
+    other = {"id": "0", "uri": f"{folder}/0.mp4", "labels": [1]}  # when it holds is not known
+    manifest = Manifest.from_rows([row, other], ("a", "b", "c"))
+    clip = ClipSection(num_frames=2, frame_stride=4, size=32, repeats=2)
+    reader = TrainReader((manifest,), Order([2], seed=0), clip, 0)
+    seen = set()
+    for number in range(24):
+        sample = reader.read(number)
+        assert sample["targets"].shape == (2, 3)
+        if sample["id"] == "0":
+            assert sample["targets"].tolist() == [[0, 1, 0]] * 2
+        else:
+            seen |= {tuple(each) for each in sample["targets"].tolist()}
+    assert seen == {(0, 0, 1), (0, 0, 0), (1, 1, 0)}  # the first third of the video, the middle, the end
+    assert reader.failed(0, "damaged")["targets"].shape == (2, 3)
+    assert reader.read_batch(range(3))["targets"].shape == (3, 2, 3)
+    assert ViewReader(manifest, clip).read(0)["targets"].tolist() == [1, 1, 1]  # a test takes those of the whole video
+    with pytest.raises(DataError, match="4 has 3 labels and 2 spans of them"):
+        Manifest.from_rows([{**row, "label_spans": spans[:2]}], ("a", "b", "c"))
+    with pytest.raises(DataError, match="a span of a label of 4 is no pair"):
+        Manifest.from_rows([{**row, "label_spans": [[0.0], [1.0, 2.0], [1.0, 2.0]]}], ("a", "b", "c"))
+    with pytest.raises(DataError, match="-1 frames per second"):
+        Manifest.from_rows([{"id": "a", "uri": "a", "fps": -1.0}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +132,11 @@ def test_rand_augment():
     assert not torch.equal(out, clips)
     assert torch.equal(rand_augment(clips, "m7-mstd0.5", seeded()), out)
     assert not torch.equal(rand_augment(clips, "m7-mstd0.5", seeded(1)), out)
+
+
+def test_each_clip_has_the_labels_of_its_video_or_its_own():
+    flags = torch.tensor([[1.0, 0, 1], [0, 1, 0]])
+    video = replace(batch_of(b=2, r=2), labels=flags)
+    assert prepare(video, SPEC).labels.tolist() == flags.repeat_interleave(2, 0).tolist()
+    own = torch.arange(12.0).reshape(2, 2, 3)
+    assert prepare(replace(video, labels=own), SPEC).labels.tolist() == own.reshape(4, 3).tolist()

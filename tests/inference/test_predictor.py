@@ -12,8 +12,10 @@ from torch import nn
 from vidmodels import zoo
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import ConfigError, DataError, MediaError, WeightsError
+from vidmodels.data.probe import VideoInfo
 from vidmodels.data.synthetic.encode import encode_mp4
 from vidmodels.inference.predictor import Predictor
+from vidmodels.inference.windows import view_spans
 from vidmodels.predictors import make_predictor
 from vidmodels.tasks.results import ClassifyResult, Window
 
@@ -151,3 +153,16 @@ def test_result_as_pictures():
     assert bar.tolist() == pytest.approx([270, 270, 60, 60], abs=1)
     with pytest.raises(DataError, match="one time for each frame"):
         result().draw(frames, times=[0.0])
+
+
+def test_the_clips_of_the_training_are_those_of_predictions(tmp_path):
+    """A run may have taken another rate, and frames from all over the video, than the card says; its file says so."""
+    clip = {"num_frames": 16, "frame_stride": 3, "fps": 12.5, "size": 32, "sampling": "segment"}
+    model = zoo.create_model("mae_st_vit_tiny", num_classes=3)
+    path = zoo.save_weights(model, tmp_path / "run.safetensors", {"classes": ["a", "b", "c"], "clip": clip})
+    spec = make_predictor(str(path)).spec
+    assert (spec.frame_stride, spec.fps, spec.sampling) == (3, 12.5, "segment")
+    assert (zoo.entry("mae_st_vit_tiny").input.frame_stride, spec.size) == (1, 32)
+    info = VideoInfo(32.0, 10.0, 32, 32, 320, "h264", "mp4", "yuv420p")
+    (span,) = view_spans(info, spec, 1)
+    assert span.times == pytest.approx([2 * n + 1 for n in range(16)], abs=0.1), "the middle of each of 16 parts"

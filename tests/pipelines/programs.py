@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.common.evaluate import evaluate
+from pipelines.common.evaluate_actions import EvaluateActionsSettings, evaluate_actions
 from pipelines.common.execute import execute
 from pipelines.common.predict import predict
 from pipelines.common.program import run_program
 from pipelines.common.settings import EvaluateSettings, PredictSettings, run_model_program
-from vidmodels.core.recipe import ClassifyRecipe, MaskedRecipe
+from vidmodels.core.recipe import ClassifyRecipe, DetectRecipe, MaskedRecipe
 
 QUICK = ("--run.backend", "local", "--run.decoders", "0", "--run.log-every", "2", "--schedule.batch-size", "4",
          "--schedule.max-steps", "4", "--train.checkpoint-every", "2", "--train.precision", "float32",
@@ -41,6 +42,14 @@ class Programs:
     def classify(self, *words: str, recipe: str = "mae_st_tiny_classifier") -> Answer:
         argv = (recipe, *QUICK, *words)
         return self._call(lambda: run_program("train_classifier", ClassifyRecipe, "mae_st_tiny_classifier", execute, argv))
+
+    def detect(self, *words: str) -> Answer:
+        argv = ("slowfast_tiny_detector", *QUICK, *words)
+        return self._call(lambda: run_program("train_action_detector", DetectRecipe, "slowfast_tiny_detector", execute, argv))
+
+    def evaluate_actions(self, *words: str) -> Answer:
+        argv = (*words, "--run.backend", "local")
+        return self._call(lambda: run_model_program("evaluate_model", EvaluateActionsSettings, evaluate_actions, argv))
 
     def evaluate(self, *words: str) -> Answer:
         argv = (*words, "--run.backend", "local")

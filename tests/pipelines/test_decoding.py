@@ -92,6 +92,24 @@ def test_every_video_of_a_list_is_read_once(ray_cluster, tmp_path):
     np.testing.assert_array_equal(found[1]["clips"], plain["clips"])
 
 
+def test_boxes_arrive_as_they_were_read(ray_cluster, tmp_path):
+    from tests.data.test_boxed_reader import HEADER, reader_of
+    from vidmodels.data.collate import to_batch
+    from vidmodels.data.formats.boxed import BoxesFormat, Names, listed
+
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.mp4", 12, size=(32, 48))
+    rows = "a,0.1,0,0,20,20,run\na,0.1,20,5,40,30,jump\nb,0.1,0,0,5,30,run\nb,0.3,9,0,30,30,run\n"
+    (tmp_path / "boxes.csv").write_text(HEADER + rows)
+    reader = reader_of(listed(BoxesFormat().read(str(tmp_path / "boxes.csv"), Names()), None))
+    received = decoded(reader, 0, 12, 3, 2)
+    for rank, batches in enumerate(received):
+        for columns, numbers in zip(batches, planned(0, 12, 3, rank, 2)):
+            there, here = to_batch(columns), to_batch(reader.read_batch(numbers))
+            np.testing.assert_array_equal(there.boxes, here.boxes)
+            np.testing.assert_array_equal(there.box_targets, here.box_targets)
+
+
 @pytest.mark.slow
 def test_bytes_in_the_object_store_stay_bounded_with_a_slow_consumer(ray_cluster):
     from pipelines.common.decoding import decoded_dataset, micro_batch_columns

@@ -10,13 +10,14 @@ import tomllib
 
 import pytest
 
+from pipelines.common.program import ALIASES
 from tests.policy.files import ROOT, tracked
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONSTRAINTS = (ROOT / "infra" / "constraints.txt").read_text()
-PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+PAGES = ["vidmodels/data/formats/README.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 TOP = {"README", "CONTRIBUTING", "SECURITY", "CHANGELOG", "LICENSE", "Makefile"}
 
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.]*")
@@ -92,7 +93,7 @@ def test_keys_of_the_readme_exist(program, kind):
     from vidmodels.core import recipe
 
     keys = {*recipe.flatten(getattr(recipe, kind)().model_dump(mode="json"))}
-    keys |= {f"run.{key}" for key in recipe.RunSection.model_fields}
+    keys |= {f"run.{key}" for key in recipe.RunSection.model_fields} | {alias.removeprefix("--") for alias in ALIASES}
     called = [line.partition(f"pipelines/{program}.py")[2] for line in commands(README) if f"pipelines/{program}.py" in line]
     assert called
     used = {key.replace("-", "_") for line in called for key in option_keys(line)}
@@ -130,6 +131,7 @@ def test_commands_of_the_readme_exist():
         "explain",
         "features",
         "convert",
+        "export",
         "register",
         "runs",
         "checkpoints",

@@ -173,7 +173,7 @@ class AVSlowFast(nn.Module):
                 if misaligned is not None:
                     pairs[level] = pair_of(slow, heard)
                 # times 0 and not left out when shut: every parameter keeps a gradient, the processes of a run stay in step
-                slow = slow + heard[: len(slow)] * gate.to(heard.dtype)
+                slow = slow + heard[: slow.shape[0]] * gate.to(heard.dtype)
             slow, fast = self.slow.stages[i](slow), self.fast.stages[i](fast)
             sound = None if sound is None else self.audio.stages[i](sound)
         own, other = self._split(slow, sound, has_audio, misaligned is not None)
@@ -209,10 +209,10 @@ class AVSlowFast(nn.Module):
             if misaligned is not None:
                 raise ConfigError("misaligned audio was given without the aligned one: give both")
             return None, let_in
-        n, frames = len(slow), slow.shape[2]
+        n, frames = slow.shape[0], slow.shape[2]  # tracers take len(slow) for a constant
         rows = frames * self.fusion.audio_alpha
         for each in (audio, misaligned):
-            if each is not None and (each.ndim != 4 or len(each) != n or each.shape[2] != rows):
+            if each is not None and (each.ndim != 4 or each.shape[0] != n or each.shape[2] != rows):
                 raise ConfigError(
                     f"audio of shape {tuple(each.shape)} does not fit {n} clips with {frames} frames of Slow: give "
                     f"[{n}, 1, {rows}, mel bands]"
@@ -230,7 +230,7 @@ class AVSlowFast(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Audio's maps of the aligned and the misaligned sound; zeros for clips without."""
         if sound is None:
-            return slow.new_zeros(len(slow), self.audio.dims[-1], 1, 1, 1), None
+            return slow.new_zeros(slow.shape[0], self.audio.dims[-1], 1, 1, 1), None
         own, other = sound.chunk(2) if paired else (sound, None)
         if has_audio is not None:
             own = torch.where(has_audio.view(-1, 1, 1, 1, 1), own, 0.0)

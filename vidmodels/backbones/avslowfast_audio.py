@@ -38,11 +38,15 @@ class AudioStageConfig:
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """early_time: the stride in time is that of convolution a, not of b (PyTorchVideo); no "wide" block has an a."""
+    """early_time: the stride in time is that of convolution a, not of b (PyTorchVideo); no "wide" block has an a.
+
+    identity_start: blocks begin as the identity, as in ResNet3dConfig.
+    """
 
     stem_dim: int
     stages: tuple[AudioStageConfig, ...]
     early_time: bool = False
+    identity_start: bool = True
 
     @property
     def reductions(self) -> tuple[int, ...]:
@@ -140,7 +144,7 @@ class AudioNet(nn.Module):
             ]
             setattr(self, name, nn.Sequential(*blocks))
             dim = stage.dim
-        init_audio(self)
+        init_audio(self, config.identity_start)
 
     @property
     def stages(self) -> list[nn.Sequential]:
@@ -185,10 +189,10 @@ class AudioToSlow(nn.Module):
         return x.transpose(2, 3)
 
 
-def init_audio(module: nn.Module) -> None:
-    """Kaiming-normal convolutions by fan-out; blocks begin as the identity, as in the pathways of the pictures."""
+def init_audio(module: nn.Module, identity_start: bool = True) -> None:
+    """Kaiming-normal convolutions by fan-out; blocks begin as the identity (or not), as in the pathways of the pictures."""
     for part in module.modules():
         if isinstance(part, nn.Conv3d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(part, AudioBlock):
+        elif isinstance(part, AudioBlock) and identity_start:
             nn.init.zeros_(part.c.norm.weight)

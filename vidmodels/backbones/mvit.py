@@ -185,7 +185,8 @@ class MViT(nn.Module):
         if self.cls_token is None:
             return x.contiguous(), (t, h, w)
         first = self.cls_token if self.pos is None or self.pos.cls is None else self.cls_token + self.pos.cls
-        return torch.cat([first.expand(len(x), -1, -1).to(x.dtype), x], dim=1), (t, h, w)
+        # x.shape[0]: tracers take len(x) for a constant
+        return torch.cat([first.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1), (t, h, w)
 
     def blocks(self) -> list[nn.Module]:
         """Blocks, for checkpointing of activations, compilation and sharding."""

@@ -55,7 +55,8 @@ class ResNet3dConfig:
     """stem_kernel: frames of the first convolution; pool1: (time, height, width) of the max-pooling after res2.
 
     conv_b: form of the blocks' second convolution: 1x3x3 (SlowFast family), 3x3x3 for each channel alone (CSN), or 3x1x1
-    and then 1x3x3 (R(2+1)D). extra: channels that lateral connections add to the input of each stage.
+    and then 1x3x3 (R(2+1)D). extra: channels that lateral connections add to the input of each stage. identity_start: blocks
+    begin as the identity (see `init_resnet`), which networks of one block a stage learn slowly from.
     """
 
     stages: tuple[StageConfig, ...]
@@ -67,6 +68,15 @@ class ResNet3dConfig:
     conv_b: ConvB = "spatial"
     extra: tuple[int, ...] = (0, 0, 0, 0)
     drop_path: float = 0.0
+    identity_start: bool = True
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the clip for each cell of the last map."""
+        pixels = 4 if self.stem_pool else 2
+        for stage in self.stages:
+            pixels *= stage.stride[-1]
+        return pixels
 
 
 class Stem(nn.Module):
@@ -221,7 +231,7 @@ class ResNet3d(nn.Module):
         for name, stage, extra in zip(STAGES, config.stages, config.extra):
             setattr(self, name, Stage(dim + extra, stage, config, [next(rates) for _ in stage.kernels]))
             dim = stage.dim
-        init_resnet(self)
+        init_resnet(self, config.identity_start)
 
     @property
     def stages(self) -> list[Stage]:
@@ -253,15 +263,15 @@ class ResNet3d(nn.Module):
         return STAGES.index(first) + 1 if first in STAGES else 0
 
 
-def init_resnet(module: nn.Module) -> None:
-    """Kaiming-normal convolutions by fan-out; norms 1 and 0, but 0 for the last of each residual function, so that blocks
-    begin as the identity (Goyal et al. 2017, section 5.1)."""
+def init_resnet(module: nn.Module, identity_start: bool = True) -> None:
+    """Kaiming-normal convolutions by fan-out; norms 1 and 0, but (identity_start) 0 for the last of each residual function,
+    so that blocks begin as the identity (Goyal et al. 2017, section 5.1)."""
     for part in module.modules():
         if isinstance(part, nn.Conv3d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        elif isinstance(part, (Bottleneck, Basic)):
+        elif isinstance(part, (Bottleneck, Basic)) and identity_start:
             nn.init.zeros_(part.last_norm.weight)
 
 

@@ -38,7 +38,8 @@ class ResNetOptions:
 
     depth: 18, 50, 101, 152, or blocks of each stage; width: channels of the stem, all others follow; width_divisor: by
     which the Fast pathway is thinner; temporal_blocks: the first so many blocks of each stage have the temporal kernel
-    (None: all); groups: of convolution b; non_local: one per stage.
+    (None: all); groups: of convolution b; non_local: one per stage; stem_pool: the stem halves space once more by pooling;
+    identity_start: see ResNet3dConfig.
     """
 
     depth: int | tuple[int, ...] = 50
@@ -51,6 +52,8 @@ class ResNetOptions:
     non_local: Sequence[NonLocalConfig] = (NonLocalConfig(),) * 4
     block: BlockKind = "bottleneck"
     drop_path: float = 0.0
+    stem_pool: bool = True
+    identity_start: bool = True
 
 
 def resnet_config(arch: str, options: ResNetOptions) -> ResNet3dConfig:
@@ -78,9 +81,11 @@ def resnet_config(arch: str, options: ResNetOptions) -> ResNet3dConfig:
         tuple(stages),
         stem_dim=options.width // options.width_divisor,
         stem_kernel=form.stem,
+        stem_pool=options.stem_pool,
         pool1=form.pool1,
         block=options.block,
         drop_path=options.drop_path,
+        identity_start=options.identity_start,
     )
 
 

@@ -92,7 +92,8 @@ class VideoViT(nn.Module):
         if self.cls_token is not None:
             assert self.pos.cls is not None
             first = self.cls_token + self.pos.cls
-            x = torch.cat([first.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
+            # x.shape[0]: tracers take len(x) for a constant
+            x = torch.cat([first.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
         return x
 
     def layer_id(self, name: str) -> int:

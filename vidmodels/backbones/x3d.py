@@ -29,7 +29,8 @@ class X3DConfig:
     is 2 here); bottleneck_factor: inner channels of a block for each of its own; se_ratio: hidden channels of
     squeeze-and-excitation for each inner one, 0 for none. scale_res2: res2 is twice as wide as the stem already.
     res2_shortcut_norm: False as in PyTorchVideo, whose shortcuts have a norm only where the channels change.
-    strides, dilations: of the stages, in space. Frames and pixels change no weight: the network takes any.
+    strides, dilations: of the stages, in space. identity_start: blocks begin as the identity, their last norms at 0. Frames
+    and pixels change no weight: the network takes any.
     """
 
     width_factor: float = 2.0
@@ -44,6 +45,7 @@ class X3DConfig:
     strides: tuple[int, ...] = (2, 2, 2, 2)
     dilations: tuple[int, ...] = (1, 1, 1, 1)
     drop_path: float = 0.0
+    identity_start: bool = True
 
     def __post_init__(self) -> None:
         for name in ("width_factor", "depth_factor", "bottleneck_factor"):
@@ -175,7 +177,7 @@ class X3D(nn.Module):
                 blocks.append(Block(dim_in, dim, inner, stride, config.dilations[i], se, norm, next(rates)))
                 dim_in = dim
             setattr(self, name, blocks)
-        init_x3d(self)
+        init_x3d(self, config.identity_start)
 
     @property
     def stages(self) -> list[nn.Sequential]:
@@ -214,13 +216,13 @@ class X3D(nn.Module):
         return STAGES.index(first) + 1 if first in STAGES else 0
 
 
-def init_x3d(module: nn.Module) -> None:
-    """Kaiming-normal convolutions by fan-out; norms 1 and 0, but 0 for the last of each residual function; linear layers of
-    squeeze-and-excitation as the 1x1x1 convolutions that they are, with zero biases."""
+def init_x3d(module: nn.Module, identity_start: bool = True) -> None:
+    """Kaiming-normal convolutions by fan-out; norms 1 and 0, but (identity_start) 0 for the last of each residual function;
+    linear layers of squeeze-and-excitation as the 1x1x1 convolutions that they are, with zero biases."""
     for part in module.modules():
         if isinstance(part, (nn.Conv3d, nn.Linear)):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        elif isinstance(part, Block):
+        elif isinstance(part, Block) and identity_start:
             nn.init.zeros_(part.norm_c.weight)

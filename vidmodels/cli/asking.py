@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """NAME, VIDEO... and the options that make a predictor."""
-    parser.add_argument("name", help="name of a model, or weights that say which model they are (a file, models:/NAME@ALIAS)")
+    parser.add_argument(
+        "name", help="name of a model, weights that say which model they are (a file, models:/NAME@ALIAS), or an exported file"
+    )
     parser.add_argument("videos", nargs="+", metavar="video", help="video files")
     parser.add_argument("--weights", metavar="FILE", help="checkpoint in any format of the model (default: initial values)")
     parser.add_argument("--num-classes", type=positive, metavar="N", help="classes of the head, where not the published number")
@@ -29,6 +31,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="fast: bf16 where the hardware has units for it (default: float32)",
     )  # fmt: skip
     parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="clips computed at once (default: 8)")
+
+
+def add_sound_option(parser: argparse.ArgumentParser) -> None:
+    """What is asked of models that hear."""
+    parser.add_argument(
+        "--require-sound", action="store_true",
+        help="of a model that hears: a video without sound is an error (default: its pictures alone answer, and that is said)",
+    )  # fmt: skip
 
 
 def positive(text: str) -> int:
@@ -54,7 +64,7 @@ def open_predictor(
 
     Raises ConfigError and WeightsError, those for names before torch is imported.
     """
-    from vidmodels.predictors import make_predictor, names_weights
+    from vidmodels.predictors import make_predictor, names_exported, names_weights
 
     if not names_weights(options.name):
         zoo.entry(options.name)
@@ -62,10 +72,14 @@ def open_predictor(
     predictor = make_predictor(
         options.name, options.weights, options.device, options.precision, classes, options.batch_size, allow, **settings
     )
+    predictor.require_sound = getattr(options, "require_sound", False)
+    if predictor.require_sound and predictor.spec.audio is None:
+        raise ConfigError(f"{predictor.name} takes no sound: leave out --require-sound, or choose a model that hears")
     if predictor.report is not None:
         print(predictor.report, file=sys.stderr)
-    else:
-        warn(command, f"{options.name} has initial weights, so its answers mean nothing: give --weights")
+    elif predictor.weights is None:
+        remedy = "export it with --weights" if names_exported(options.name) else "give --weights"
+        warn(command, f"{options.name} has initial weights, so its answers mean nothing: {remedy}")
     return predictor
 
 

@@ -7,9 +7,11 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import get_args
 
-from vidmodels.cli.asking import positive
+from vidmodels.cli.asking import above_zero, positive
 from vidmodels.cli.output import print_json, print_table
+from vidmodels.core.formats import Format
 
 NOTES = frozenset({"variable_rate", "rotated"})
 """Findings that are no fault: frames are taken by their true times and come upright."""
@@ -24,10 +26,14 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("path", help="folder of videos, list, CSV or Parquet manifest; a local path or an object-store URI")
     parser.add_argument(
-        "--format", default="auto", choices=("auto", "folder", "classes", "kinetics", "kinetics_csv", "parquet"),
-        help="how the path is read (default: auto)",
+        "--format", default="auto", choices=get_args(Format), metavar="NAME",
+        help=f"how the path is read: {', '.join(get_args(Format))} (default: auto)",
     )  # fmt: skip
-    parser.add_argument("--root", metavar="FOLDER", help="folder that listed paths are relative to (default: the list's)")
+    parser.add_argument("--root", metavar="FOLDER", help="folder that holds the videos of a list (default: the list's)")
+    parser.add_argument("--fps", type=above_zero, metavar="F", help="videos are folders of pictures, F for each second")
+    parser.add_argument("--split", metavar="NAME", help="part of a data set that has several in one place (HMDB51: train1)")
+    parser.add_argument("--label", metavar="NAME", help="which label, where videos have several (EPIC-KITCHENS: verb)")
+    parser.add_argument("--classes", metavar="FILE", help="names of the classes (default: those of the data set)")
     parser.add_argument("--model", metavar="NAME", help="model whose clip length a video should have")
     parser.add_argument("--num-frames", type=positive, metavar="T", help="frames of a clip (default: 16)")
     parser.add_argument("--frame-stride", type=positive, metavar="N", help="a clip takes every N-th frame (default: 1)")
@@ -39,7 +45,10 @@ def run(argv: Sequence[str]) -> int:
     from vidmodels.data.check import check_paths
     from vidmodels.data.formats import load_manifest
 
-    manifest = load_manifest(options.path, options.format, options.root)
+    manifest = load_manifest(
+        options.path, options.format, options.root,
+        fps=options.fps, split=options.split, label=options.label, classes=options.classes,
+    )  # fmt: skip
     findings = check_paths(manifest, num_frames=frames, frame_stride=stride, quick=options.quick, progress=_progress())
     faults = [finding for finding in findings if finding.kind not in NOTES]
     kinds = Counter(finding.kind for finding in findings)

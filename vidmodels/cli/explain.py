@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidmodels.cli.asking import above_zero, for_each, open_predictor, positive, read_labels
+from vidmodels.cli.asking import above_zero, add_sound_option, for_each, open_predictor, positive, read_labels
 
 if TYPE_CHECKING:
     from vidmodels.inference.explain import ExplainedWindow
@@ -31,7 +31,8 @@ def run(argv: Sequence[str]) -> int:
         answer = explain_to(base, predictor, video, options.target, options.stride, options.method)
         print(video)
         for window in answer["windows"]:
-            print(f"  {window['start']:.2f} to {window['end']:.2f} s  {window['score']:.4f}  {window['class']}")
+            silent = "  (without sound)" if window.get("heard") is False else ""
+            print(f"  {window['start']:.2f} to {window['end']:.2f} s  {window['score']:.4f}  {window['class']}{silent}")
         for name in ("sheet", "annotated", "json"):
             print(f"  {answer[name]}")
 
@@ -113,7 +114,10 @@ def _row(window: ExplainedWindow) -> HeatRow:
     heats: dict[str, tuple[Any, str]] = {window.name: (window.heat(), f"score {percent(window.score)}")}
     for name in window.parts:
         heats[f"{name} pathway"] = (window.heat(name), f"adds {round(window.shares[name], 2) + 0.0:+.2f} to the logit")
-    return HeatRow(window.frames, heats, f"{window.start:.2f} to {window.end:.2f} s", "as the model sees it")
+    span = f"{window.start:.2f} to {window.end:.2f} s"
+    share = window.shares.get("audio", 0.0)
+    heard = "" if window.sound is None else f"adds {round(share, 2) + 0.0:+.2f} to the logit"
+    return HeatRow(window.frames, heats, span, "as the model sees it", window.sound, heard)
 
 
 def _shown(predictor: Predictor, video: str, stride: float | None) -> list[int]:
@@ -139,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", metavar="FILE", help="checkpoint in any format of the model (default: initial values)")
     parser.add_argument("--num-classes", type=positive, metavar="N", help="classes of the head, where not the published number")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU where there is one)")
+    add_sound_option(parser)
     parser.set_defaults(precision="float32", batch_size=1)  # maps are those of the network as it was trained
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line or JSON (default: those of the weights)")
     parser.add_argument(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidmodels.cli.asking import above_zero, add_model_options, for_each, open_predictor, positive
+from vidmodels.cli.asking import above_zero, add_model_options, add_sound_option, for_each, open_predictor, positive
 from vidmodels.core.errors import RunError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def run(argv: Sequence[str]) -> int:
         "(the video), start and end (seconds) and vector. Exit code 1 where a video could not be read.",
     )
     add_model_options(parser)
+    add_sound_option(parser)
     parser.add_argument("--out", required=True, metavar="FILE.parquet", help="file to write")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--clips", type=positive, metavar="N", help="N clips evenly over each video, not windows over all")
@@ -44,6 +45,8 @@ def run(argv: Sequence[str]) -> int:
         )
     if file.rows:
         print(f"{options.out}: {file.rows} embeddings of {len(options.videos) - len(errors)} videos, {file.dim} values each")
+    if file.silent:
+        print(f"  {file.silent} of them without sound: they are of the pictures alone")
     return 1 if errors else 0
 
 
@@ -57,7 +60,7 @@ class FeatureFile:
         self.path, self.about = Path(path), about
         self._aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._writer: pa.parquet.ParquetWriter | None = None
-        self.rows, self.dim = 0, 0
+        self.rows, self.dim, self.silent = 0, 0, 0
 
     def __enter__(self) -> FeatureFile:
         return self
@@ -84,6 +87,7 @@ class FeatureFile:
         except OSError as error:
             raise self._unwritable(error) from None
         self.rows += len(embeddings)
+        self.silent += sum(embedding.heard is False for embedding in embeddings)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,7 @@ def as_dict(row: ZooEntry) -> dict[str, Any]:
             "size": spec.size,
             "mean": list(spec.mean),
             "std": list(spec.std),
+            "audio": None if spec.audio is None else dataclasses.asdict(spec.audio),
         },
         "params": row.params,
         "macs": row.macs,

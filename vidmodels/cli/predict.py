@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidmodels.cli.asking import above_zero, add_model_options, for_each, open_predictor, positive, read_labels
+from vidmodels.cli.asking import (
+    above_zero,
+    add_model_options,
+    add_sound_option,
+    for_each,
+    open_predictor,
+    positive,
+    read_labels,
+)
 from vidmodels.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -54,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="vidmodels predict", description="Name the classes of videos. Exit code 1 where a video could not be read."
     )
     add_model_options(parser)
+    add_sound_option(parser)
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line or JSON (default: those of the weights)")
     parser.add_argument("--clips", type=positive, default=1, metavar="N", help="clips evenly over each video (default: 1)")
     parser.add_argument("--crops", type=int, default=1, choices=(1, 3), help="crops of each clip along its long side")
@@ -69,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def print_result(result: ClassifyResult, top: int, picture: Path | None) -> None:
-    """The video, and its classes with their probabilities."""
-    print(result.video)
+    """The video, whether it was heard, and its classes with their probabilities."""
+    print(result.video if result.sound is None else f"{result.video} ({result.sound})")
     for name, score in result.top(top):
         print(f"  {score:.4f}  {name}")
     if picture is not None:
@@ -78,25 +87,31 @@ def print_result(result: ClassifyResult, top: int, picture: Path | None) -> None
 
 
 def annotate(predictor: Predictor, result: ClassifyResult, path: Path) -> Path:
-    """Write the video with the classes of each moment below it, one frame in memory at a time."""
-    from vidmodels.data.decode import VideoReader
+    """Write the video, or picture, with the classes of each moment below it, one frame in memory at a time."""
+    from vidmodels.data.frames import open_sample
     from vidmodels.tasks.results import Painter
+    from vidmodels.visual.canvas import save_png
     from vidmodels.visual.writer import VideoWriter
 
     paint = Painter(result)
-    with VideoReader(result.video, predictor.limits) as video, VideoWriter(path, video.info.fps) as writer:
+    if path.suffix == ".png":
+        with open_sample(result.video, None, predictor.limits) as video:
+            return next(save_png(paint(time, frame), path) for time, frame in video)
+    with open_sample(result.video, None, predictor.limits) as video, VideoWriter(path, video.info.fps) as writer:
         for time, frame in video:
             writer.write(paint(time, frame), time)
     return path
 
 
 def _target(folder: str, video: str, answers: list[dict[str, Any]]) -> Path:
-    """FOLDER/NAME.mp4, with a number where another video of this call has the same name."""
+    """FOLDER/NAME.mp4 (a picture: .png), with a number where another video of this call has the same name."""
+    from vidmodels.data.storage import is_picture
+
     taken = {answer.get("annotated") for answer in answers}
-    stem = Path(video).stem
-    path, number = Path(folder) / f"{stem}.mp4", 2
+    stem, ending = Path(video).stem, ".png" if is_picture(video) else ".mp4"
+    path, number = Path(folder) / f"{stem}{ending}", 2
     if path.exists() and Path(video).exists() and path.samefile(video):
-        path = Path(folder) / f"{stem}_classes.mp4"  # never over the video itself
+        path = Path(folder) / f"{stem}_classes{ending}"  # never over the video itself
     while str(path) in taken:
-        path, number = Path(folder) / f"{stem}_{number}.mp4", number + 1
+        path, number = Path(folder) / f"{stem}_{number}{ending}", number + 1
     return path

@@ -31,6 +31,11 @@ def run(argv: Sequence[str]) -> int:
     spec = facts["input"]
     rate = f" at {spec['fps']:g} per second" if spec["fps"] else ""
     taken = "" if spec["frame_stride"] == 1 else f", one of each {spec['frame_stride']}"
+    audio = spec["audio"]
+    heard = {}
+    if audio is not None:
+        rows = f"{audio['rows']} rows of {audio['mels']} mel bands at {audio['sample_rate']} Hz"
+        heard["sound"] = f"{rows}, over each clip's own time; clips without sound are masked"
     unknown = "not in the card (--count computes it)"
     print_fields(
         {
@@ -40,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
             "task": facts["task"],
             "input": f"{spec['num_frames']} frames{taken}{rate}, {spec['size']} x {spec['size']} px",
             "values": f"(x / 255 - mean) / std, mean {tuple(spec['mean'])}, std {tuple(spec['std'])}",
+            **heard,
             "parameters": f"{facts['params']:,}" if facts["params"] else unknown,
             "multiply-adds": f"{count(facts['macs'])} for one clip" if facts["macs"] else unknown,
             "published": "\n".join(f"{data}: {figure}" for data, figure in facts["published"].items()),

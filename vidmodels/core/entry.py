@@ -28,7 +28,8 @@ class AudioSpec:
 class InputSpec:
     """The input that a model was made for: B x 3 x num_frames x size x size, values (x/255 - mean) / std.
 
-    test_size: side of the crops that it is tested on, where they are larger than those it was trained on.
+    test_size: side of the crops that it is tested on, where they are larger than those it was trained on. sampling: a window
+    of the video at `frame_stride` (random), or one frame of each of as many equal parts of the whole video (segment, uniform).
     """
 
     num_frames: int
@@ -39,6 +40,7 @@ class InputSpec:
     fps: float | None = None  # None: strides count the video's own frames
     test_size: int | None = None
     audio: AudioSpec | None = None  # None: the model takes no sound
+    sampling: Literal["random", "segment", "uniform"] = "random"
 
     @property
     def view_size(self) -> int:

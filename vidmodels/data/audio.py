@@ -5,6 +5,9 @@ S audio samples.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import av
 import numpy as np
 
@@ -44,7 +47,7 @@ def _fill(samples: np.ndarray, container, stream, start: float, end: float) -> N
         container.seek(0)
     to_float = av.AudioResampler(format="fltp", layout=stream.layout.name, rate=stream.rate)
     following = None
-    for frame in container.decode(stream):
+    for frame in _frames(container, stream):
         at = following if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
         at = start if at is None else at
         following = at + frame.samples / stream.rate
@@ -61,6 +64,22 @@ def _fill(samples: np.ndarray, container, stream, start: float, end: float) -> N
         skipped = max(-first, 0)
         data = data[:, skipped : skipped + samples.shape[1] - max(first, 0)]
         samples[:, max(first, 0) : max(first, 0) + data.shape[1]] = data
+
+
+def _frames(container, stream) -> Iterator[av.AudioFrame]:
+    """Decoded frames from where the container stands.
+
+    AAC fills bands with noise that goes on from what the decoder decoded before: from a decoder of its own, a span is the same
+    whatever was read earlier.
+    """
+    if stream.codec_context.name != "aac":
+        yield from container.decode(stream)
+        return
+    known = stream.codec_context
+    fresh: Any = av.CodecContext.create(known.name, "r")
+    fresh.extradata, fresh.sample_rate, fresh.layout = known.extradata, known.sample_rate, known.layout.name
+    for packet in container.demux(stream):
+        yield from fresh.decode(packet if packet.size else None)
 
 
 def _resampled(samples: np.ndarray, layout: str, native: int, rate: int) -> np.ndarray:

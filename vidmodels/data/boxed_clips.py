@@ -13,6 +13,7 @@ import numpy as np
 
 from vidmodels.core.clip import ClipRequest
 from vidmodels.core.entry import InputSpec
+from vidmodels.core.recipe import ClipSection
 from vidmodels.data.decode import Frames
 from vidmodels.data.probe import VideoInfo
 
@@ -30,7 +31,7 @@ class FrameSource(Protocol):
         """The frames shown at these times in seconds."""
 
 
-def centred_request(time: float, spec: InputSpec, info: VideoInfo) -> ClipRequest:
+def centred_request(time: float, spec: InputSpec | ClipSection, info: VideoInfo) -> ClipRequest:
     """The clip of T frames around a key frame at `time` seconds: from T * stride / 2 frames before it in steps of the stride.
 
     Frames count at `spec.fps`, by default the video's own; what lies before the first or after the last frame is that one

@@ -10,14 +10,14 @@ from typing import Literal
 import numpy as np
 
 from vidmodels.core.errors import DataError, MediaError, VidmodelsError
-from vidmodels.data.decode import VideoReader
 from vidmodels.data.formats import load_manifest
+from vidmodels.data.frames import FrameReader, frame_paths, open_sample
 from vidmodels.data.manifest import Manifest, SampleRef
 from vidmodels.data.probe import TRUSTED, Limits, VideoInfo
 from vidmodels.data.sandbox import probe_untrusted
-from vidmodels.data.storage import open_media
+from vidmodels.data.storage import is_picture, kind, open_media
 
-Kind = Literal["corrupt", "short", "variable_rate", "rotated", "missing", "duplicate", "label_mismatch"]
+Kind = Literal["corrupt", "short", "variable_rate", "rotated", "mixed_size", "missing", "duplicate", "label_mismatch"]
 _BLOCK = 1 << 20
 
 
@@ -43,9 +43,9 @@ def check_paths(
 ) -> list[Finding]:
     """All findings in a manifest, or in the data set at a path (`format`, `root`: see formats.load_manifest).
 
-    num_frames, frame_stride: the clip that a video should be long enough for. quick: headers and first frames only
-    (no whole decoding, no comparison of contents). Each video is opened in a child process first, so that one that
-    kills its decoder is a finding. progress(done, total) is called after each video. Raises DataError.
+    num_frames, frame_stride: the clip that a video should be long enough for (a picture is one frame). quick: headers and
+    first frames only (no whole decoding, no comparison of contents). Each video is opened in a child process first, so that
+    one that kills its decoder is a finding. progress(done, total) is called after each video. Raises DataError.
     """
     manifest = load_manifest(data, format, root) if isinstance(data, str) else data
     need = (num_frames - 1) * frame_stride + 1
@@ -53,7 +53,7 @@ def check_paths(
     contents: dict[str, list[SampleRef]] = {}
     for index in range(len(manifest)):
         ref = manifest.row(index)
-        findings += check_video(ref, need, quick, limits)
+        findings += check_video(ref, 1 if is_picture(ref.uri) else need, quick, limits)
         if not quick and (content := _content(ref)) is not None:
             contents.setdefault(content, []).append(ref)
         if progress is not None:
@@ -64,16 +64,29 @@ def check_paths(
 def check_video(ref: SampleRef, need: int, quick: bool = False, limits: Limits = TRUSTED) -> list[Finding]:
     """Findings of one video; need: frames that it should have at least."""
     try:
-        with open_media(ref.uri):
-            pass
+        _look(ref)
     except DataError as error:
         return [Finding("missing", ref.id, ref.uri, str(error))]
     try:
-        info = probe_untrusted(ref.uri, limits)
-        times = None if quick else _times(ref.uri, limits)
+        info = probe_untrusted(ref.uri, limits, ref.fps)
+        times, sizes = (None, set()) if quick else _walk(ref, limits)
     except MediaError as error:
         return [Finding("corrupt", ref.id, ref.uri, str(error))]
-    return list(_judged(ref, info, times, need))
+    findings = list(_judged(ref, info, times, need))
+    if len(sizes) > 1:
+        (height, width), other = (info.height, info.width), min(sizes - {(info.height, info.width)})
+        detail = f"has frames of {width}x{height} and of {other[1]}x{other[0]}: the others are resized to the first"
+        findings.append(Finding("mixed_size", ref.id, ref.uri, detail))
+    return findings
+
+
+def _look(ref: SampleRef) -> None:
+    """Raise DataError where there is no such file or folder."""
+    if ref.fps is None:
+        with open_media(ref.uri):
+            return
+    if kind(ref.uri) != "folder":
+        raise DataError(f"there is no folder of frames at {ref.uri}: check the path")
 
 
 def _judged(ref: SampleRef, info: VideoInfo, times: np.ndarray | None, need: int) -> Iterator[Finding]:
@@ -97,24 +110,28 @@ def _judged(ref: SampleRef, info: VideoInfo, times: np.ndarray | None, need: int
         yield Finding("rotated", ref.id, ref.uri, f"is stored turned by {info.rotation} degrees (frames come upright)")
 
 
-def _times(uri: str, limits: Limits) -> np.ndarray:
-    """Presentation times of all frames in seconds, [N]. Raises MediaError at the first damage."""
+def _walk(ref: SampleRef, limits: Limits) -> tuple[np.ndarray, set[tuple[int, int]]]:
+    """Presentation times of all frames in seconds, [N], and the sizes of pictures. Raises MediaError at the first damage."""
     times = []
-    with VideoReader(uri, limits) as video:
+    with open_sample(ref.uri, ref.fps, limits) as video:
+        if isinstance(video, FrameReader):
+            sizes = list(video.sizes())
+            return np.arange(len(sizes)) / video.fps, set(sizes)
         for shown in video.walk():
             if shown.frame.is_corrupt:
-                raise MediaError(f"{uri} is damaged at {shown.time:.2f} s: replace the file")
+                raise MediaError(f"{ref.uri} is damaged at {shown.time:.2f} s: replace the file")
             times.append(shown.time)
-    return np.array(times)
+    return np.array(times), set()
 
 
 def _content(ref: SampleRef) -> str | None:
-    """SHA-256 of the file and the span, or None where it cannot be read (which is a finding already)."""
+    """SHA-256 of the file or frames and the span, or None where it cannot be read (which is a finding already)."""
     digest = hashlib.sha256(repr((ref.start, ref.end)).encode())
     try:
-        with open_media(ref.uri) as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        for uri in (ref.uri,) if ref.fps is None else frame_paths(ref.uri):
+            with open_media(uri) as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
     except (OSError, VidmodelsError):
         return None
     return digest.hexdigest()

@@ -6,16 +6,16 @@ F key frames, R boxes in all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from vidmodels.core.errors import DataError
 from vidmodels.core.structures import Boxes
-from vidmodels.data.formats.folder import is_video
 from vidmodels.data.probe import VideoInfo
+from vidmodels.data.storage import is_video
 
 OVERSHOOT = 0.05
 """Share of the frame by which a box may stand over its edge, as detectors have it; it is cut there."""
@@ -111,6 +111,14 @@ class KeyFrames:
         """The names of the videos, each once."""
         return tuple(dict.fromkeys(video for video, _ in self.frames))
 
+    def take(self, indices: Sequence[int]) -> KeyFrames:
+        """The key frames of these numbers, in their order."""
+        places = [np.arange(self.first[index], self.first[index + 1]) for index in indices]
+        picked = np.concatenate([np.zeros(0, np.int64), *places])
+        first = np.cumsum([0, *map(len, places)])
+        frames = tuple(self.frames[index] for index in indices)
+        return replace(self, frames=frames, first=first, boxes=self.boxes.take(picked), rows=self.rows[picked])
+
     def of_video(self, uri: str, info: VideoInfo) -> list[KeyFrame]:
         """The key frames of one video, their boxes in its pixels and cut at its edges.
 
@@ -118,27 +126,27 @@ class KeyFrames:
         or several, for a key frame outside of the video's time, and for a box outside of its frame.
         """
         name = self._name_of(uri)
-        found = []
-        for index, (video, time) in enumerate(self.frames):
-            if video != name:
-                continue
-            where = f"{self.source}, row {self.rows[self.first[index]]}"
-            if not 0 <= time < info.duration + 0.5 / info.fps:
+        return [self.in_pixels(index, uri, info) for index, (video, _) in enumerate(self.frames) if video == name]
+
+    def in_pixels(self, index: int, uri: str, info: VideoInfo) -> KeyFrame:
+        """Key frame number `index` with its boxes in pixels of its video at `uri`, cut at the edges. Raises as `of_video`."""
+        video, time = self.frames[index]
+        where = f"{self.source}, row {self.rows[self.first[index]]}"
+        if not 0 <= time < info.duration + 0.5 / info.fps:
+            raise DataError(
+                f"{where}: the key frame at {time:g} s is outside of {uri}, which lasts {info.duration:g} s: correct its "
+                "time, or leave it out"
+            )
+        boxes = self.row(index).boxes
+        if self.normalised:
+            boxes = boxes.scaled(info.width, info.height)
+        for box, row in zip(boxes.xyxy, self.rows[self.first[index] :]):
+            if _is_outside(box, info.width, info.height):
                 raise DataError(
-                    f"{where}: the key frame at {time:g} s is outside of {uri}, which lasts {info.duration:g} s: correct its "
-                    "time, or leave it out"
+                    f"{self.source}, row {row}: the box {_said(box)} lies outside of the {info.width}x{info.height} frame "
+                    f"of {uri}: correct it, or give the video that the boxes were made for"
                 )
-            boxes = self.row(index).boxes
-            if self.normalised:
-                boxes = boxes.scaled(info.width, info.height)
-            for box, row in zip(boxes.xyxy, self.rows[self.first[index] :]):
-                if _is_outside(box, info.width, info.height):
-                    raise DataError(
-                        f"{self.source}, row {row}: the box {_said(box)} lies outside of the {info.width}x{info.height} frame "
-                        f"of {uri}: correct it, or give the video that the boxes were made for"
-                    )
-            found.append(KeyFrame(video, time, boxes.clipped(info.width, info.height)))
-        return found
+        return KeyFrame(video, time, boxes.clipped(info.width, info.height))
 
     def _name_of(self, uri: str) -> str:
         """The name that the table has for the video at `uri`."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vidmodels.core.errors import DataError
-from vidmodels.data.storage import open_filesystem
+from vidmodels.data.storage import is_picture, open_filesystem
 
 SCHEMA = pa.schema(
     [
@@ -25,6 +25,8 @@ SCHEMA = pa.schema(
         ("end", pa.float64()),
         ("bytes", pa.int64()),
         ("labels", pa.list_(pa.int64())),
+        ("label_spans", pa.list_(pa.list_(pa.float64()))),
+        ("fps", pa.float64()),
     ]
 )
 _CLASSES = b"vidmodels.classes"
@@ -32,9 +34,11 @@ _CLASSES = b"vidmodels.classes"
 
 @dataclass(frozen=True)
 class SampleRef:
-    """One video, or the span `start` to `end` (seconds) of one.
+    """One video or picture, or the span `start` to `end` (seconds) of a video.
 
-    label: a class number, or None; labels: class numbers where a video may have any number of them, else None.
+    label: a class number, or None; labels: class numbers where a video may have any number of them, else None;
+    label_spans: start and end in seconds of each of the labels, where that is known; fps: frames per second of a video that
+    lies as a folder of pictures (`uri`), else None.
     """
 
     id: str
@@ -43,15 +47,17 @@ class SampleRef:
     start: float | None = None
     end: float | None = None
     labels: tuple[int, ...] | None = None
+    label_spans: tuple[tuple[float, float], ...] | None = None
+    fps: float | None = None
 
 
 class Manifest:
     """The videos of a data set.
 
     table: columns id, uri and optionally label (null or -1: none), start, end (seconds; null or NaN: the whole
-    video), bytes (size of the file), labels (a list of classes, where a video may have several). classes: names of the
-    labels; missing: what a list names and nobody found.
-    Raises DataError where a column is missing, an id comes twice or a label has no class.
+    video), bytes (size of the file), labels (a list of classes, where a video may have several), label_spans (start and end
+    of each of them), fps (of a folder of pictures). classes: names of the labels; missing: what a list names and nobody found.
+    Raises DataError where a column is missing, an id comes twice, a label has no class or spans are not those of the labels.
     """
 
     def __init__(self, table: pa.Table, classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()) -> None:
@@ -67,13 +73,24 @@ class Manifest:
         """Video number `index`; takes the same short time in a list of any length."""
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} outside 0..{len(self) - 1}")
-        name, uri, label, start, end, _, labels = (column[int(index)].as_py() for column in self._columns)
-        return SampleRef(name, uri, label, start, end, None if labels is None else tuple(labels))
+        name, uri, label, start, end, _, labels, spans, fps = (column[int(index)].as_py() for column in self._columns)
+        times = None if spans is None else tuple((first, last) for first, last in spans)
+        return SampleRef(name, uri, label, start, end, None if labels is None else tuple(labels), times, fps)
 
     @cached_property
     def multi_label(self) -> bool:
         """Whether videos have lists of labels instead of one."""
         return self.table["labels"].null_count < len(self)
+
+    @cached_property
+    def has_label_spans(self) -> bool:
+        """Whether it is known when in a video each of its labels holds."""
+        return self.table["label_spans"].null_count < len(self)
+
+    @cached_property
+    def pictures(self) -> int:
+        """How many of the samples are pictures."""
+        return sum(is_picture(uri) for uri in self.table["uri"].to_pylist())
 
     @cached_property
     def _columns(self) -> list[pa.Array]:
@@ -83,7 +100,9 @@ class Manifest:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over ids, labels, spans, sizes and class names, in the order of ids; where files lie is not in it."""
-        columns = ("id", "label", "start", "end", "bytes", *(["labels"] if self.multi_label else []))
+        # a column that came later counts where it says something, so that older digests stay
+        later = [name for name in ("labels", "label_spans", "fps") if self.table[name].null_count < len(self)]
+        columns = ("id", "label", "start", "end", "bytes", *later)
         rows = sorted(zip(*(self.table[name].to_pylist() for name in columns)), key=lambda row: row[0])
         content = json.dumps({"classes": self.classes, "rows": rows}, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
@@ -114,9 +133,13 @@ class Manifest:
         metadata = {} if self.classes is None else {_CLASSES: json.dumps(self.classes).encode()}
         system, inner = open_filesystem(str(path))
         try:
-            pq.write_table(self.table.replace_schema_metadata(metadata), inner, filesystem=system)
+            pq.write_table(self.saved_table().replace_schema_metadata(metadata), inner, filesystem=system)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"cannot write the manifest {path}: {error}; choose another place") from error
+
+    def saved_table(self) -> pa.Table:
+        """What `save` writes."""
+        return self.table
 
     @classmethod
     def load(cls, path: Any) -> Manifest:
@@ -137,7 +160,7 @@ class Manifest:
     def from_rows(
         cls, rows: list[dict[str, Any]], classes: tuple[str, ...] | None = None, missing: tuple[str, ...] = ()
     ) -> Manifest:
-        """A manifest of rows with the keys id, uri and optionally label, start, end, bytes, labels."""
+        """A manifest of rows with the keys id, uri and optionally label, start, end, bytes, labels, label_spans, fps."""
         return cls(pa.Table.from_pylist(rows, schema=SCHEMA), classes, missing)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,6 +174,17 @@ class Manifest:
         return Manifest(self.table.take(pa.array(indices, pa.int64())), self.classes, self.missing)
 
     def _check(self) -> None:
+        for fps in self.table["fps"].to_pylist() if self.table["fps"].null_count < len(self) else ():
+            if fps is not None and not 0 < fps <= 1000:
+                raise DataError(f"{fps:g} frames per second of a folder of pictures cannot be: give a number above 0")
+        if self.has_label_spans:
+            for name, labels, spans in zip(*(self.table[key].to_pylist() for key in ("id", "labels", "label_spans"))):
+                if spans is None:
+                    continue
+                if len(spans) != len(labels or ()):
+                    raise DataError(f"{name} has {len(labels or ())} labels and {len(spans)} spans of them: give one for each")
+                if any(len(span) != 2 for span in spans):
+                    raise DataError(f"a span of a label of {name} is no pair: give its start and end in seconds")
         ids = self.table["id"].to_pylist()
         if None in ids or None in self.table["uri"].to_pylist():
             raise DataError("a row of the manifest lacks its id or uri: fill it in")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +20,8 @@ from vidmodels.data.storage import is_local, open_media, read_bytes, regular_fil
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts"
 """Containers that may be opened. Playlists and concat scripts are formats too, and would read other files."""
+PICTURES = ("JPEG", "PNG", "WEBP", "BMP")
+"""Formats of pictures that may be opened."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,7 @@ class _Checker:
 
     def __call__(self, name: str, value: float, limit: float) -> None:
         if value > limit:
-            raise MediaLimitError(f"{self.uri} has {value:.6g} {name}, and the limit is {limit:.6g}: give a smaller video")
+            raise MediaLimitError(f"{self.uri} has {value:.6g} {name}, and the limit is {limit:.6g}: give a smaller one")
 
 
 def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
@@ -285,15 +289,39 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def read_image(uri: str) -> np.ndarray:
-    """A picture file as uint8 [H, W, 3] RGB, for trusted files such as the frames of a video. Raises MediaError."""
+def read_image(uri: str, limits: Limits | None = None) -> np.ndarray:
+    """A picture file as uint8 [H, W, 3] RGB, upright. limits: its largest sides (None: those for trusted files).
+
+    Raises MediaError, and MediaLimitError before a picture that is too large is decoded.
+    """
     import cv2
 
+    limits = limits or TRUSTED
     try:
         content = read_bytes(uri)
     except DataError as error:
         raise MediaError(str(error)) from error
+    _check_picture(uri, content, limits)
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if picture is None:
         raise MediaError(f"{uri} cannot be read as a picture: it is damaged, or no JPEG, PNG or WebP; replace it")
     return picture[..., ::-1]
+
+
+def _check_picture(uri: str, content: bytes, limits: Limits) -> None:
+    """Raise MediaLimitError where the header of a picture names sides over the limits; nothing is decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits here are ours
+            with Image.open(io.BytesIO(content), formats=PICTURES) as picture:
+                width, height = picture.size
+    except Image.DecompressionBombError as error:
+        most = f"{limits.width} x {limits.height}"
+        raise MediaLimitError(f"{uri} is far larger than the limit of {most} pixels: give a smaller one") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise MediaError(f"{uri} cannot be read as a picture: it is damaged, or no JPEG, PNG or WebP; replace it") from error
+    check = _Checker(uri)
+    check("pixels wide", width, limits.width)
+    check("pixels high", height, limits.height)

@@ -58,6 +58,16 @@ def request_span(request: ClipRequest, duration: float, fps: float) -> tuple[flo
     return request.start, min(times[-1] + last, max(duration, request.start))
 
 
+def sound_span(request: ClipRequest, duration: float, fps: float, clip: ClipSection) -> tuple[float, float]:
+    """Start and end in seconds of the sound that goes with a clip: its frames' whole time, however short the video.
+
+    Clips over the whole video ('segment', 'uniform') go with all of its sound.
+    """
+    if clip.sampling != "random":
+        return 0.0, max(duration, 1 / fps)
+    return request.start, request.start + clip.num_frames * clip.frame_stride / (clip.fps or fps)
+
+
 def _strided(duration: float, fps: float, clip: ClipSection, place: float) -> ClipRequest:
     """T times at the clip's stride, from `place` (0..1) of the room that the video leaves."""
     step = clip.frame_stride / (clip.fps or fps)

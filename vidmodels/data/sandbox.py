@@ -20,8 +20,9 @@ from typing import IO, Any
 import numpy as np
 
 from vidmodels.core.errors import MediaError, MediaLimitError, VidmodelsError
-from vidmodels.data.decode import Frames, VideoReader
-from vidmodels.data.probe import UNTRUSTED, Limits, VideoInfo, probe
+from vidmodels.data.decode import Frames
+from vidmodels.data.frames import open_sample
+from vidmodels.data.probe import UNTRUSTED, Limits, VideoInfo
 
 MEMORY_BYTES = 3 << 30
 CPU_SECONDS = 30
@@ -30,9 +31,10 @@ WALL_SECONDS = 60.0
 _HEADER_BYTES = 1 << 20
 
 
-def probe_untrusted(uri: str, limits: Limits = UNTRUSTED) -> VideoInfo:
-    """`probe` in a child process. Raises MediaError, also where the child dies, and MediaLimitError."""
-    header, _ = _call(uri, {"do": "probe", "uri": uri, "limits": dataclasses.asdict(limits)}, 0)
+def probe_untrusted(uri: str, limits: Limits = UNTRUSTED, fps: float | None = None) -> VideoInfo:
+    """`probe` in a child process; fps: of a folder of pictures. Raises MediaError, also where the child dies, and
+    MediaLimitError."""
+    header, _ = _call(uri, {"do": "probe", "uri": uri, "fps": fps, "limits": dataclasses.asdict(limits)}, 0)
     try:
         return VideoInfo(**header["info"])
     except (KeyError, TypeError) as error:
@@ -44,10 +46,12 @@ def read_untrusted(uri: str, times: Sequence[float], limits: Limits = UNTRUSTED)
     return read_many_untrusted(uri, [times], limits)[0]
 
 
-def read_many_untrusted(uri: str, requests: Sequence[Sequence[float]], limits: Limits = UNTRUSTED) -> list[Frames]:
-    """`VideoReader.read_many` in a child process; errors as in `read_untrusted`."""
+def read_many_untrusted(
+    uri: str, requests: Sequence[Sequence[float]], limits: Limits = UNTRUSTED, fps: float | None = None
+) -> list[Frames]:
+    """`read_many` of a video, a picture or a folder of pictures at `fps` in a child process; errors as in `read_untrusted`."""
     lists = [[float(time) for time in times] for times in requests]
-    order = {"do": "read", "uri": uri, "limits": dataclasses.asdict(limits), "times": lists}
+    order = {"do": "read", "uri": uri, "fps": fps, "limits": dataclasses.asdict(limits), "times": lists}
     header, body = _call(uri, order, limits.decoded_bytes)
     count = sum(len(times) for times in lists)
     try:
@@ -61,6 +65,16 @@ def read_many_untrusted(uri: str, requests: Sequence[Sequence[float]], limits: L
     cuts = np.cumsum([len(times) for times in lists])[:-1]
     parts = zip(np.split(pixels, cuts), np.split(stamps, cuts), repeated)
     return [Frames(part.copy(), stamp.copy(), again) for part, stamp, again in parts]
+
+
+def read_audio_untrusted(uri: str, start: float, end: float, rate: int | None = None, limits: Limits = UNTRUSTED) -> np.ndarray:
+    """`VideoReader.read_audio` in a child process; errors as in `read_untrusted`."""
+    order = {"do": "hear", "uri": uri, "limits": dataclasses.asdict(limits), "span": [float(start), float(end)], "rate": rate}
+    header, body = _call(uri, order, limits.decoded_bytes)
+    try:
+        return np.frombuffer(body, np.float32).reshape(int(header["channels"]), -1).copy()
+    except (KeyError, TypeError, ValueError) as error:
+        raise MediaError(f"{uri}: its decoder gave a broken answer: replace the file") from error
 
 
 def _call(uri: str, order: dict[str, Any], most: float) -> tuple[dict[str, Any], bytes]:
@@ -159,10 +173,14 @@ def answer(order: dict[str, Any], out: IO[bytes]) -> None:
     """Do what the parent asks and write the answer, an error of ours included."""
     limits = Limits(**order["limits"])
     try:
-        if order["do"] == "probe":
-            _write(out, {"info": dataclasses.asdict(probe(order["uri"], limits))})
-            return
-        with VideoReader(order["uri"], limits) as video:
+        with open_sample(order["uri"], order.get("fps"), limits) as video:
+            if order["do"] == "probe":
+                _write(out, {"info": dataclasses.asdict(video.info)})
+                return
+            if order["do"] == "hear":
+                samples = video.read_audio(order["span"][0], order["span"][1], order["rate"])
+                _write(out, {"channels": len(samples), "bytes": samples.nbytes}, [samples])
+                return
             results = video.read_many(order["times"])
             size = {"height": video.info.height, "width": video.info.width}
         blocks = [r.frames for r in results] + [r.times for r in results]

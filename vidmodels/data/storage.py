@@ -14,8 +14,20 @@ from vidmodels.core.errors import DataError
 if TYPE_CHECKING:
     from pyarrow import fs as pafs
 
+VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".mj2")
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 READ_AHEAD = 1 << 20
 """Bytes that one ranged read of an object fetches: a round trip costs more than a megabyte."""
+
+
+def is_video(name: str) -> bool:
+    """Whether a file's name ends like a video's."""
+    return name.lower().endswith(VIDEO_ENDINGS)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name ends like a picture's."""
+    return name.lower().endswith(PICTURE_ENDINGS)
 
 
 def is_local(uri: str) -> bool:
@@ -97,6 +109,13 @@ def list_files(uri: str) -> list[tuple[str, int]]:
     prefix = path.rstrip("/") + "/"
     files = [(info.path.removeprefix(prefix), info.size) for info in infos if info.type == pafs.FileType.File]
     return sorted(file for file in files if not any(part.startswith(".") for part in file[0].split("/")))
+
+
+def file_size(uri: str) -> int | None:
+    """Bytes of a file, or None where there is none."""
+    system, path = open_filesystem(uri)
+    info = system.get_file_info(path)
+    return info.size if info.is_file or (is_local(uri) and info.size) else None
 
 
 def read_bytes(uri: str, limit: int = 1 << 30) -> bytes:

@@ -35,7 +35,7 @@ def prepare(
     """
     repeats = batch.clips.shape[1]
     clips = batch.clips.flatten(0, 1)  # [N, T, H, W, C] uint8
-    labels = None if batch.labels is None else batch.labels.repeat_interleave(repeats)
+    labels = None if batch.labels is None else _clip_labels(batch.labels, repeats)
     valid = batch.valid.repeat_interleave(repeats)
     if augment is not None and augment.rand_augment:
         clips = rand_augment(clips, augment.rand_augment, generator)
@@ -51,6 +51,11 @@ def prepare(
     if augment is not None and augment.erasing:
         pixels = random_erasing(pixels, augment.erasing, generator)
     return replace(batch, clips=pixels, valid=valid, labels=labels)
+
+
+def _clip_labels(labels: Tensor, repeats: int) -> Tensor:
+    """Labels [B] or [B, K] of videos, or [B, R, K] of their clips, as labels of the clips: [B*R] or [B*R, K]."""
+    return labels.flatten(0, 1) if labels.ndim == 3 else labels.repeat_interleave(repeats, dim=0)
 
 
 def normalise(pixels: Tensor, spec: InputSpec) -> Tensor:

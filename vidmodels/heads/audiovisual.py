@@ -161,6 +161,7 @@ class AudioVisualModel(nn.Module):
         self.sync = SyncHeads(backbone, ()) if sync is None else sync
         self.num_classes = 0 if head is None else head.num_classes
         self.activation = "softmax" if head is None else head.activation
+        self.feature_dim = sum(backbone.dims)
         self.no_decay = frozenset(f"backbone.{pattern}" for pattern in backbone.no_decay)
 
     def forward(

@@ -20,9 +20,11 @@ from vidmodels.data.geometry import Crop, spatial_crop
 from vidmodels.data.transforms import normalise
 from vidmodels.heads.roi_action import ActionDetector
 from vidmodels.inference.grad_cam import grad_cam, pathways_of
+from vidmodels.inference.hearing import ear_for
 from vidmodels.inference.predictor import Predictor
 from vidmodels.inference.relevance import attention_relevance, conserved_relevance, transformer_in
 from vidmodels.inference.windows import Span, read_clips, window_spans
+from vidmodels.ops.logmel import AudioInput
 from vidmodels.tasks.classify import activation_of, to_scores
 
 Method = Literal["grad-cam", "relevance", "attention"]
@@ -122,7 +124,8 @@ class ExplainedWindow:
     """Evidence in the span `start` to `end` (seconds) of a video.
 
     times: seconds of the T frames; frames: uint8 [T, S, S, 3], what the model saw of the video, its part `crop`; name,
-    score: the class that is explained; maps: float32 [T, S, S]; parts, shares: as in Explanation.
+    score: the class that is explained; maps: float32 [T, S, S]; parts, shares: as in Explanation. heard: whether there was
+    sound, None for a model that takes none; sound: the normalised spectrogram [R, M] that was heard.
     """
 
     start: float
@@ -136,6 +139,8 @@ class ExplainedWindow:
     method: Method
     parts: dict[str, np.ndarray] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
+    heard: bool | None = None
+    sound: np.ndarray | None = None
 
     def heat(self, part: str | None = None) -> np.ndarray:
         """Evidence (or that of one pathway) as 0..1 of the highest in the window, float32 [T, S, S]."""
@@ -153,6 +158,7 @@ class ExplainedWindow:
             "class": self.name,
             "score": round(self.score, 6),
             "pathways": {name: round(value, 6) for name, value in self.shares.items()},
+            **({} if self.heard is None else {"heard": self.heard}),
             "frames": [
                 {
                     "time": round(time, 6),
@@ -184,11 +190,13 @@ def explain_video(
     """
     chosen = method or method_for(predictor.model)
     number = None if target is None else class_number(predictor, target)
-    with VideoReader(str(video), predictor.limits, thread_type="AUTO") as reader:
+    listening = ear_for(video, predictor.spec, predictor.limits, predictor.require_sound)
+    with VideoReader(str(video), predictor.limits, thread_type="AUTO") as reader, listening as ear:
         crop = spatial_crop(reader.info.height, reader.info.width, 0, 1)
         spans = window_spans(reader.info, predictor.spec, stride)
         for group, clips in read_clips(reader, spans, predictor.spec, 1, 1):
-            yield _explain_window(predictor, group[0], clips, crop, number, chosen)
+            sound = None if ear is None else ear.hear(group)
+            yield _explain_window(predictor, group[0], clips, sound, crop, number, chosen)
 
 
 def class_number(predictor: Predictor, name: str) -> int:
@@ -206,10 +214,20 @@ def class_names(predictor: Predictor) -> tuple[str, ...]:
 
 
 def _explain_window(
-    predictor: Predictor, span: Span, clips: np.ndarray, crop: Crop, number: int | None, method: Method
+    predictor: Predictor,
+    span: Span,
+    clips: np.ndarray,
+    sound: AudioInput | None,
+    crop: Crop,
+    number: int | None,
+    method: Method,
 ) -> ExplainedWindow:
+    heard = None if sound is None else bool(sound.has_audio[0])
+    inputs: dict[str, Tensor] = {}
+    if sound is not None:
+        inputs = {"audio": sound.rows.to(predictor.device), "has_audio": sound.has_audio.to(predictor.device)}
     pixels = torch.from_numpy(clips).to(predictor.device).permute(0, 4, 1, 2, 3).float().div_(255)
-    found = explanation(predictor.model, normalise(pixels, predictor.spec), number, method)
+    found = explanation(predictor.model, normalise(pixels, predictor.spec), number, method, **inputs)
     if not torch.isfinite(found.maps).all():
         raise WeightsError(f"{predictor.name} answers with values that are not finite: its weights are damaged")
     label = int(found.target[0])
@@ -226,4 +244,6 @@ def _explain_window(
         method,
         {name: part[0].cpu().numpy() for name, part in found.parts.items()},
         {name: float(share[0]) for name, share in found.shares.items()},
+        heard,
+        sound.rows[0, 0].numpy() if sound is not None and heard else None,
     )

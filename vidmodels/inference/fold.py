@@ -16,13 +16,14 @@ from vidmodels.layers.non_local import NonLocal
 FOLLOWS: dict[type[nn.Module], str] = {TemporalThenSpatial: "conv_t", NonLocal: "conv_out"}
 
 
-def fold_norms(model: nn.Module) -> nn.Module:
+def fold_norms(model: nn.Module, in_place: bool = False) -> nn.Module:
     """A copy in evaluation mode whose batch norms are folded into weights and biases of the convolutions before them.
 
+    in_place: no copy, the model itself is changed.
     For any network whose modules name a convolution and the norm that takes its answer alike (conv_b and norm_b), as those of
-    this package do. A norm without such a convolution stays. The copy has lost its norms: it is for running, not training.
+    this package do. A norm without such a convolution stays. What comes has lost its norms: it is for running, not training.
     """
-    model = copy.deepcopy(model).eval()
+    model = (model if in_place else copy.deepcopy(model)).eval()
     for module in list(model.modules()):
         for name, norm in list(module.named_children()):
             if isinstance(norm, _BatchNorm) and norm.running_var is not None:

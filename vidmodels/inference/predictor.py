@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from vidmodels.core.entry import InputSpec, ZooEntry
-from vidmodels.core.errors import ConfigError, WeightsError
-from vidmodels.data.decode import VideoReader
+from vidmodels.core.errors import ConfigError, MediaError, WeightsError
+from vidmodels.data.frames import open_sample
 from vidmodels.data.probe import Limits
+from vidmodels.data.storage import is_picture
 from vidmodels.data.transforms import normalise
-from vidmodels.inference.windows import read_clips, view_spans, window_spans
+from vidmodels.inference.hearing import Ear, ear_for
+from vidmodels.inference.windows import Video, read_clips, view_spans, window_spans
+from vidmodels.ops.logmel import AudioInput
 from vidmodels.tasks.classify import activation_of, to_scores
 from vidmodels.tasks.results import ClassifyResult, Window, merge
 from vidmodels.weights.load import LoadReport
@@ -30,11 +33,15 @@ PRECISIONS = ("float32", "bf16")
 
 @dataclass(frozen=True)
 class Embedding:
-    """What a model makes of the span `start` to `end` (seconds) of a video: vector float32 [D]."""
+    """What a model makes of the span `start` to `end` (seconds) of a video: vector float32 [D].
+
+    heard: whether the span has sound, None for a model that takes none.
+    """
 
     start: float
     end: float
     vector: np.ndarray
+    heard: bool | None = None
 
 
 class Predictor:
@@ -44,8 +51,12 @@ class Predictor:
     evaluation. spec: its input, default `model.input`. classes: K names, default numbers. name, weights: said in results.
     device: default the GPU where there is one. precision: float32 or bf16. batch_size: clips computed at once.
     limits: what a video may cost (None: those for trusted files). Raises ConfigError where they do not fit together.
+
+    A model that hears is given the sound of each clip's own time; clips without are answered from the pictures alone, and the
+    result says so. Set `require_sound` to make them an error.
     """
 
+    require_sound: bool = False
     report: LoadReport | None = None
     """What became of the weights file, where the predictor was made from one."""
 
@@ -87,8 +98,8 @@ class Predictor:
         Raises MediaError for a video that cannot be read, ConfigError for a model without classes.
         """
         self._check_classifies()
-        with self._open(video) as reader:
-            return merge(self._answers(reader, view_spans(reader.info, self.spec, num_clips), num_crops))
+        with self._open(video) as reader, self._listen(video) as ear:
+            return merge(self._answers(reader, ear, view_spans(reader.info, self.spec, num_clips), num_crops))
 
     def stream(self, video: str | PathLike[str], stride: float | None = None, num_crops: int = 1) -> Iterator[ClassifyResult]:
         """Classes of windows over the whole video in their order, each of the model's clip length.
@@ -97,8 +108,8 @@ class Predictor:
         met.
         """
         self._check_classifies()
-        with self._open(video) as reader:
-            yield from self._answers(reader, window_spans(reader.info, self.spec, stride), num_crops)
+        with self._open(video) as reader, self._listen(video) as ear:
+            yield from self._answers(reader, ear, window_spans(reader.info, self.spec, stride), num_crops)
 
     def features(
         self, video: str | PathLike[str], num_clips: int | None = None, stride: float | None = None
@@ -110,53 +121,65 @@ class Predictor:
         if num_clips is not None and stride is not None:
             raise ConfigError("num_clips and stride exclude each other: give one of them")
         embeddings = []
-        with self._open(video) as reader:
+        with self._open(video) as reader, self._listen(video) as ear:
             spans = (
                 window_spans(reader.info, self.spec, stride)
                 if num_clips is None
                 else view_spans(reader.info, self.spec, num_clips)
             )
             for group, clips in read_clips(reader, spans, self.spec, 1, self.batch_size):
-                vectors = self.embed(clips)
-                embeddings += [Embedding(span.start, span.end, vector) for span, vector in zip(group, vectors)]
+                sound = None if ear is None else ear.hear(group)
+                vectors, heard = self.embed(clips, sound), _heard(sound, len(group), 1)
+                embeddings += [Embedding(s.start, s.end, vector, flag) for s, vector, flag in zip(group, vectors, heard)]
         return embeddings
 
-    def scores(self, clips: np.ndarray) -> np.ndarray:
+    def scores(self, clips: np.ndarray, sound: AudioInput | None = None) -> np.ndarray:
         """Scores float32 [N, K] of clips uint8 [N, T, S, S, C]: a softmax, or a sigmoid where classes are not exclusive.
 
+        sound: of each clip, for a model that hears (`vidmodels.inference.hearing.Ear`); None: pictures alone.
         Raises WeightsError for answers that are not finite.
         """
-        return self._run(clips, lambda pixels: to_scores(self.model(pixels), activation_of(self.model)))
+        return self._run(clips, sound, lambda *inputs: to_scores(self.model(*inputs), activation_of(self.model)))
 
-    def embed(self, clips: np.ndarray) -> np.ndarray:
-        """Embeddings float32 [N, D] of clips uint8 [N, T, S, S, C]. Raises WeightsError as `scores` does."""
+    def embed(self, clips: np.ndarray, sound: AudioInput | None = None) -> np.ndarray:
+        """Embeddings float32 [N, D] of clips uint8 [N, T, S, S, C], and their sound. Raises WeightsError as `scores` does."""
         features: Any = self.model.features
-        return self._run(clips, lambda pixels: features(pixels).float())
+        return self._run(clips, sound, lambda *inputs: features(*inputs).float())
 
-    def _answers(self, reader: VideoReader, spans: Any, num_crops: int) -> Iterator[ClassifyResult]:
+    def _answers(self, reader: Video, ear: Ear | None, spans: Any, num_crops: int) -> Iterator[ClassifyResult]:
         for group, clips in read_clips(reader, spans, self.spec, num_crops, self.batch_size):
-            scores = self.scores(clips)
+            sound = None if ear is None else ear.hear(group, num_crops)
+            scores = self.scores(clips, sound)
             scores = scores.reshape(len(group), num_crops, -1).mean(1)
             classes = self._names(scores.shape[1])
-            for span, row in zip(group, scores):
-                window = Window(span.start, span.end, row)
+            for span, row, heard in zip(group, scores, _heard(sound, len(group), num_crops)):
+                window = Window(span.start, span.end, row, heard)
                 yield ClassifyResult(reader.uri, classes, row, (window,), self.name, self.weights, self.precision)
 
     @torch.inference_mode()
-    def _run(self, clips: np.ndarray, answer: Any) -> np.ndarray:
+    def _run(self, clips: np.ndarray, sound: AudioInput | None, answer: Any) -> np.ndarray:
         rows = []
-        for part in torch.from_numpy(clips).split(self.batch_size):
+        heard = () if sound is None else tuple(values.split(self.batch_size) for values in sound)
+        for part, *beside in zip(torch.from_numpy(clips).split(self.batch_size), *heard):
             pixels = part.to(self.device).permute(0, 4, 1, 2, 3).float().div_(255)
             with self._arithmetic():
-                rows.append(_finite(answer(normalise(pixels, self.spec)), self.name))
+                found = answer(normalise(pixels, self.spec), *(values.to(self.device) for values in beside))
+                rows.append(_finite(found, self.name))
         return torch.cat(rows).cpu().numpy()
 
     def _arithmetic(self) -> contextlib.AbstractContextManager:
         enabled = self.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def _open(self, video: str | PathLike[str]) -> VideoReader:
-        return VideoReader(str(video), self.limits, thread_type="AUTO")
+    def _open(self, video: str | PathLike[str]) -> Video:
+        """The video, or a picture for a model of pictures."""
+        if is_picture(str(video)) and self.spec.num_frames > 1:
+            wants = f"{self.name} takes clips of {self.spec.num_frames} frames"
+            raise MediaError(f"{video} is a picture, and {wants}: give a video, or a model of pictures")
+        return open_sample(str(video), None, self.limits, thread_type="AUTO")
+
+    def _listen(self, video: str | PathLike[str]) -> contextlib.AbstractContextManager[Ear | None]:
+        return ear_for(video, self.spec, self.limits, self.require_sound)
 
     def _names(self, count: int) -> tuple[str, ...]:
         if self.classes is None:
@@ -183,6 +206,11 @@ def checked_device(name: str | None) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"there is no device {name!r} on this machine: {torch.cuda.device_count()} GPUs were found")
     return device
+
+
+def _heard(sound: AudioInput | None, clips: int, num_crops: int) -> list[bool | None]:
+    """Whether each clip has sound; None for a model that takes none."""
+    return [None] * clips if sound is None else sound.has_audio[::num_crops].tolist()
 
 
 def _finite(answer: Tensor, name: str) -> Tensor:

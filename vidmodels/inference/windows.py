@@ -14,10 +14,12 @@ from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.decode import VideoReader
+from vidmodels.data.frames import FrameReader
 from vidmodels.data.geometry import crop_and_resize, spatial_crop
 from vidmodels.data.probe import VideoInfo
 from vidmodels.data.sampling import request_span, view_requests
 
+Video = VideoReader | FrameReader
 DECODED_BYTES = 256_000_000
 """About how much memory the full-size frames of the clips in hand may take; a single clip may take more."""
 
@@ -35,7 +37,9 @@ def view_spans(info: VideoInfo, spec: InputSpec, num_clips: int) -> list[Span]:
     """`num_clips` clips evenly over a video (one: in the middle), the test views of the papers."""
     if num_clips < 1:
         raise ConfigError(f"{num_clips} clips of a video cannot be taken: give 1 or more")
-    clip = ClipSection(num_frames=spec.num_frames, frame_stride=spec.frame_stride, fps=spec.fps, size=spec.size)
+    clip = ClipSection(
+        num_frames=spec.num_frames, frame_stride=spec.frame_stride, fps=spec.fps, size=spec.size, sampling=spec.sampling
+    )
     requests = view_requests(info.duration, info.fps, clip, num_clips)
     return [Span(request.times, *request_span(request, info.duration, info.fps)) for request in requests]
 
@@ -73,7 +77,7 @@ def _step(info: VideoInfo, spec: InputSpec) -> float:
 
 
 def read_clips(
-    video: VideoReader, spans: Iterator[Span] | Sequence[Span], spec: InputSpec, num_crops: int, batch_size: int
+    video: Video, spans: Iterator[Span] | Sequence[Span], spec: InputSpec, num_crops: int, batch_size: int
 ) -> Iterator[tuple[list[Span], np.ndarray]]:
     """Groups of spans with their clips uint8 [spans * num_crops, T, S, S, C], crops of a span side by side.
 
@@ -93,7 +97,7 @@ def read_clips(
         yield group, _clips(video, group, spec, num_crops)
 
 
-def _clips(video: VideoReader, group: list[Span], spec: InputSpec, num_crops: int) -> np.ndarray:
+def _clips(video: Video, group: list[Span], spec: InputSpec, num_crops: int) -> np.ndarray:
     decoded = video.read_many([span.times for span in group])
     clips = np.empty((len(group) * num_crops, spec.num_frames, spec.view_size, spec.view_size, 3), np.uint8)
     for i, part in enumerate(decoded):

@@ -33,12 +33,14 @@ class AudioInput(NamedTuple):
         return int((~self.has_audio).sum())
 
 
-def audio_input(waveforms: Tensor, spec: AudioSpec, lengths: Tensor | None = None) -> AudioInput:
+@torch.autocast("cuda", enabled=False)
+@torch.autocast("cpu", enabled=False)
+def audio_input(waveforms: Tensor, spec: AudioSpec, lengths: Tensor | None = None, present: Tensor | None = None) -> AudioInput:
     """What a model takes of the sound of each clip: R rows evenly over it.
 
     waveforms: [N, S] in -1..1 at spec.sample_rate, each the sound of a clip's own span of time, the mean of its channels;
-    lengths: int64 [N], samples of each where shorter ones were padded (None: all S). A sound shorter than a window, or
-    without any change, is no sound.
+    lengths: int64 [N], samples of each where shorter ones were padded (None: all S); present: bool [N], clips that may have
+    sound (None: all). A sound shorter than a window, or without any change, is no sound.
     """
     spectrogram = log_mel(waveforms, spec)
     counts = num_rows(torch.full((len(waveforms),), waveforms.shape[-1]) if lengths is None else lengths, spec)
@@ -52,6 +54,7 @@ def audio_input(waveforms: Tensor, spec: AudioSpec, lengths: Tensor | None = Non
     rows = spectrogram.gather(1, picks.unsqueeze(-1).expand(-1, -1, spec.mels))
     rows = normalise(rows, spec)
     has_audio = (counts > 0) & has_sound(rows)
+    has_audio = has_audio if present is None else has_audio & present.to(rows.device)
     return AudioInput(torch.where(has_audio.view(-1, 1, 1), rows, 0.0).unsqueeze(1), has_audio)
 
 

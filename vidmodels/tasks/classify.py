@@ -34,8 +34,12 @@ class Classify:
     def step(self, model: nn.Module, batch: Batch, context: StepContext) -> Iterator[dict[str, Tensor]]:
         """Yields `loss` and, where labels were not mixed, the share of right answers `top1`."""
         ready = prepare(batch, self.input, self.augment, context.generator, len(self.classes))
-        logits = model(ready.clips).float()
+        yield self.losses(model, ready, model(ready.clips))
+
+    def losses(self, model: nn.Module, ready: Batch, logits: Tensor) -> dict[str, Tensor]:
+        """`loss` and `top1` of the logits [N, K] of a prepared batch."""
         assert ready.labels is not None
+        logits = logits.float()
         several = activation_of(model) == "sigmoid"
         mixed = bool(self.augment.mixup or self.augment.cutmix)
         loss = (multi_label_loss if several else classification_loss)(logits, ready.labels, counted(ready.valid, mixed))
@@ -43,7 +47,7 @@ class Classify:
         if ready.labels.ndim == 1:
             right = (logits.detach().argmax(1) == ready.labels) & ready.valid
             logged["top1"] = right.sum() / ready.valid.sum().clamp(min=1)
-        yield logged
+        return logged
 
     def describe(self) -> dict[str, Any]:
         return {"task": "classify", "classes": list(self.classes)}

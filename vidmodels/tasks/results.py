@@ -32,11 +32,15 @@ class ClassScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """The scores float32 [K] of the span `start` to `end`, in seconds of the video."""
+    """The scores float32 [K] of the span `start` to `end`, in seconds of the video.
+
+    heard: whether the model heard sound in it; None for one that takes none.
+    """
 
     start: float
     end: float
     scores: np.ndarray
+    heard: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,19 @@ class ClassifyResult:
         """The `k` most probable classes, the first of equals first."""
         return _top(self.scores, self.classes, k)
 
+    @property
+    def sound(self) -> str | None:
+        """In words, whether the model heard the video; None for a model that takes no sound."""
+        heard = [window.heard for window in self.windows if window.heard is not None]
+        if not heard:
+            return None
+        if all(heard):
+            return "with sound"
+        return f"with sound in {sum(heard)} of {len(heard)} clips" if any(heard) else "without sound: it has none"
+
     def to_dict(self, k: int = 5) -> dict[str, Any]:
         """Plain values: `video`, `model`, `weights`, `precision`, `top` (k classes with scores), `classes`, `scores`
-        and `windows` (`start` and `end` in seconds, `top`, `scores`)."""
+        and `windows` (`start` and `end` in seconds, `top`, `scores`). Of a model that hears each window has `heard`."""
         return {
             "video": self.video,
             "model": self.model,
@@ -76,6 +90,7 @@ class ClassifyResult:
                     "end": round(window.end, 6),
                     "top": [entry._asdict() for entry in _top(window.scores, self.classes, k)],
                     "scores": _plain(window.scores),
+                    **({} if window.heard is None else {"heard": window.heard}),
                 }
                 for window in self.windows
             ],

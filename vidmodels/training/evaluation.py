@@ -27,6 +27,7 @@ from vidmodels.metrics.classification import (
 )
 from vidmodels.metrics.slices import SliceRow, slice_tables
 from vidmodels.tasks.classify import activation_of, combine_views, to_scores
+from vidmodels.tasks.hearing import sound_of_views
 from vidmodels.training.precision import autocast_for
 
 
@@ -35,7 +36,8 @@ class Scores:
     """Scores of the decoded videos.
 
     scores: float32 [V, K]; labels: int64 [V] (-1: none), or flags [V, K] where videos have several; errors: {id: why} of the
-    rest; facts: float64 [V, F], what `vidmodels.metrics.slices.FACTS` names of each video.
+    rest; facts: float64 [V, F], what `vidmodels.metrics.slices.FACTS` names of each video; silent: videos without sound, where
+    the model hears.
     """
 
     ids: list[str]
@@ -43,14 +45,16 @@ class Scores:
     labels: np.ndarray
     errors: dict[str, str] = field(default_factory=dict)
     facts: np.ndarray | None = None
+    silent: list[str] | None = None
 
 
 @dataclass
 class Evaluation:
     """What a classifier reaches.
 
-    metrics: top1 and top5, or map where videos have several labels; videos; undecoded. confusion: [K, K], None with several
-    labels. per_class: one row per class. slices: accuracy by length, frame rate ... of the videos.
+    metrics: top1 and top5, or map where videos have several labels; videos; undecoded; where the model hears also
+    without_sound, videos of which it heard nothing. confusion: [K, K], None with several labels. per_class: one row per
+    class. slices: accuracy by length, frame rate ... of the videos.
     """
 
     metrics: dict[str, float]
@@ -72,25 +76,29 @@ def score_views(
 ) -> Scores:
     """Scores of the videos in `columns` (clips uint8 [V, M, T, S, S, 3], id, label, error), `batch_size` views at a time.
 
-    combine: how the views of a video become one row, mean or max.
+    A model that hears is given the columns of the sound. combine: how the views of a video become one row, mean or max.
     """
     good = [i for i, error in enumerate(columns["error"]) if not error]
     errors = {str(i): str(e) for i, e in zip(columns["id"], columns["error"]) if e}
     model.eval()
-    rows = []
+    rows, silent = [], []
     for i in good:
         views = torch.from_numpy(np.array(columns["clips"][i])).to(device)
+        heard = () if spec.audio is None else sound_of_views(columns, i, spec.audio, device)
+        if heard and not heard.has_audio.any():
+            silent.append(str(columns["id"][i]))
         each = []
-        for part in views.split(batch_size):
+        for part, *sound in zip(views.split(batch_size), *(values.split(batch_size) for values in heard)):
             pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
             with autocast_for(device, precision, model):
-                logits = model(pixels)
+                logits = model(pixels, *sound)
             each.append(to_scores(logits, activation_of(model)))
         rows.append(combine_views(torch.cat(each), combine).cpu().numpy())
     scores = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
     labels = np.asarray(columns["targets" if "targets" in columns else "label"])[good]
     facts = np.asarray(columns["facts"])[good] if "facts" in columns else None
-    return Scores([str(columns["id"][i]) for i in good], scores, labels, errors, facts)
+    ids = [str(columns["id"][i]) for i in good]
+    return Scores(ids, scores, labels, errors, facts, None if spec.audio is None else silent)
 
 
 def join_scores(parts: Iterable[Scores]) -> Scores:
@@ -101,6 +109,7 @@ def join_scores(parts: Iterable[Scores]) -> Scores:
         twice = next(i for i in ids if ids.count(i) > 1)
         raise DataError(f"the video {twice!r} was evaluated twice: the ids of the data set are not unique")
     full = [part for part in found if len(part.ids)]
+    silent = [i for part in full for i in part.silent or ()] if any(part.silent is not None for part in full) else None
     errors = {key: why for part in found for key, why in part.errors.items()}
     if not full:
         return Scores([], np.zeros((0, 0), np.float32), np.zeros(0, np.int64), errors)
@@ -108,7 +117,7 @@ def join_scores(parts: Iterable[Scores]) -> Scores:
     scores = np.concatenate([part.scores for part in full])[order]
     labels = np.concatenate([part.labels for part in full])[order]
     facts = [part.facts for part in full if part.facts is not None]
-    return Scores([ids[i] for i in order], scores, labels, errors, np.concatenate(facts)[order] if facts else None)
+    return Scores([ids[i] for i in order], scores, labels, errors, np.concatenate(facts)[order] if facts else None, silent)
 
 
 def summarise(scores: Scores, classes: tuple[str, ...]) -> Evaluation:
@@ -121,6 +130,8 @@ def summarise(scores: Scores, classes: tuple[str, ...]) -> Evaluation:
         raise DataError(f"no video could be evaluated: {why}")
     values, labels = scores.scores[known], scores.labels[known]
     counts = {"videos": float(known.sum()), "undecoded": float(len(scores.errors))}
+    if scores.silent is not None:
+        counts["without_sound"] = float(len(scores.silent))
     if several:
         mean, each = mean_average_precision(values, labels)
         return Evaluation({"map": mean, **counts}, None, per_label_table(labels, each, classes), scores.errors)

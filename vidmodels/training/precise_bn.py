@@ -16,12 +16,12 @@ _Norm = nn.modules.batchnorm._BatchNorm
 
 
 @torch.no_grad()
-def refresh_batch_norms(model: nn.Module, batches: Iterable[Tensor], world: World | None = None) -> int:
+def refresh_batch_norms(model: nn.Module, batches: Iterable[Tensor | tuple[Tensor, ...]], world: World | None = None) -> int:
     """Replace the running statistics of all batch norms by those of `batches` (Wu and Johnson 2021, section 3).
 
     The mean is the mean over batches; the variance that of all their values: mean of variances plus variance of means.
-    batches: clips [N, 3, T, H, W] as the model takes them; on several workers the statistics of all are joined. Returns the
-    number of batches; without any, or without batch norms, nothing changes.
+    batches: clips [N, 3, T, H, W], or a tuple of them and the model's further inputs; on several workers the statistics of
+    all are joined. Returns the number of batches; without any, or without batch norms, nothing changes.
     """
     norms = [module for module in model.modules() if isinstance(module, _Norm) and module.track_running_stats]
     if not norms:
@@ -34,8 +34,8 @@ def refresh_batch_norms(model: nn.Module, batches: Iterable[Tensor], world: Worl
         norm.momentum = 1.0  # running statistics are then those of the newest batch alone
     count = 0
     try:
-        for clips in batches:
-            model(clips)
+        for inputs in batches:
+            model(*inputs if isinstance(inputs, tuple) else (inputs,))
             count += 1
             for norm, (means, squares, variances) in zip(norms, sums):
                 assert norm.running_mean is not None

@@ -56,6 +56,16 @@ def resolve_precision(device: torch.device | str, precision: str, model: nn.Modu
     return precision
 
 
+def fast_precision(device: torch.device | str) -> str:
+    """The faster arithmetic for inference: bf16 on hardware with units for it, whatever the network, else float32.
+
+    Forward passes of convolutions gain from bfloat16 on such CPUs too; it is their backward passes that do not.
+    """
+    kind = torch.device(device).type
+    has_units = torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else kind == "cpu" and cpu_has_bf16()
+    return "bf16" if has_units else "float32"
+
+
 @contextlib.contextmanager
 def autocast_for(device: torch.device | str, precision: str, model: nn.Module) -> Iterator[None]:
     """The autocast context in which a model is run for `precision` (float32, bf16 or auto)."""

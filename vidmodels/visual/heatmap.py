@@ -16,7 +16,7 @@ import numpy as np
 
 from vidmodels.core.errors import DataError
 from vidmodels.visual.canvas import ACCENT, MUTED, Label, as_array, as_frames, draw_labels, save_png
-from vidmodels.visual.panels import Strip, draw_strips
+from vidmodels.visual.panels import COLUMNS, Strip, draw_strips
 from vidmodels.visual.text import percent, shorten
 
 ROWS = 12
@@ -31,13 +31,16 @@ COVER = 0.8  # of the picture, where evidence is highest
 class HeatRow:
     """A window of a sheet: frames [T, H, W, C], heat 0..1 [T, H, W] of each named map, and texts beside them.
 
-    heats: {label: (heat, note)}, the class first, pathways after it.
+    heats: {label: (heat, note)}, the class first, pathways after it. sound: a normalised spectrogram [R, M] of the same time,
+    or None; sound_note: beside it.
     """
 
     frames: Any
     heats: dict[str, tuple[Any, str]]
     label: str
     note: str = ""
+    sound: Any = None
+    sound_note: str = ""
 
 
 def colours(heat: Any) -> np.ndarray:
@@ -74,7 +77,28 @@ def save_heat_sheet(rows: Sequence[HeatRow], path: str | os.PathLike[str], title
         strips.append(Strip(as_frames(row.frames), row.label, row.note, begins=True))
         for label, (heat, note) in row.heats.items():
             strips.append(Strip(overlay(row.frames, heat), label, note))
+        if row.sound is not None:
+            pieces = spectrogram_frames(row.sound, as_frames(row.frames).shape)
+            strips.append(Strip(pieces, "sound (mel bands)", row.sound_note))
     return save_png(draw_strips(strips, title, subtitle), path)
+
+
+def spectrogram_frames(rows: Any, shape: Sequence[int]) -> np.ndarray:
+    """A spectrogram [R, M] cut along its time into pictures uint8 [T, H, W, 3] that stand under the T frames of `shape`.
+
+    High bands are at the top. A sheet shows some of many frames: each picture lasts until the next that is shown.
+    """
+    values = as_array(rows).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    picture = np.flipud(((values - low) / max(high - low, 1e-6)).T)  # [M, R]
+    length, (height, width) = shape[0], shape[1:3]
+    lasting = max(length / COLUMNS, 1.0)
+    pieces = []
+    for number in range(length):
+        first = int(number * values.shape[0] / length)
+        last = max(int((number + lasting) * values.shape[0] / length), first + 1)
+        pieces.append(cv2.resize(picture[:, first:last], (width, height), interpolation=cv2.INTER_NEAREST))
+    return colours(np.stack(pieces))
 
 
 def windows_of_sheet(windows: int, maps: int) -> list[int]:

@@ -32,7 +32,7 @@ def save_loss_curve(metrics_csv: str | os.PathLike[str], path: str | os.PathLike
     columns = read_columns(metrics_csv)
     if "loss" not in columns:
         raise DataError(f"{metrics_csv} has no column 'loss' to draw, only {', '.join(columns) or 'an empty file'}")
-    return write_whole(path, _render(_course(columns, title)))
+    return write_whole(path, png_of(_course(columns, title)))
 
 
 def read_columns(metrics_csv: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -66,16 +66,18 @@ def save_confusion_matrix(
     counts = as_array(matrix).astype(np.int64)
     if counts.shape != (len(classes), len(classes)) or not len(classes):
         raise DataError(f"a confusion matrix of shape {counts.shape} does not belong to {len(classes)} classes")
-    return write_whole(path, _render(_confusion(counts, [str(name) for name in classes], title)))
+    return write_whole(path, png_of(_confusion(counts, [str(name) for name in classes], title)))
 
 
-def _render(figure) -> bytes:
+def png_of(figure) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _figure(width: float, height: float):
+def figure_of(width: float, height: float):
+    """An empty figure, inches wide and high, that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -87,7 +89,7 @@ def _figure(width: float, height: float):
 def _course(columns: dict[str, np.ndarray], title: str):
     step = columns["step"] if "step" in columns else np.arange(1.0, len(columns["loss"]) + 1)
     panels = [panel for panel in _small_panels(columns) if panel[1]]
-    figure = _figure(9.6, 6.4 if panels else 4.0)
+    figure = figure_of(9.6, 6.4 if panels else 4.0)
     grid = figure.add_gridspec(2 if panels else 1, max(len(panels), 1), height_ratios=[1.75, 1][: 2 if panels else 1])
     loss = figure.add_subplot(grid[0, :])
     _style(loss, "loss")
@@ -182,7 +184,7 @@ def _confusion(counts: np.ndarray, classes: list[str], title: str):
     support = counts.sum(1, keepdims=True)
     shares = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
     side = float(np.clip(2.4 + 0.46 * num, 4.6, 11.0))
-    figure = _figure(side + 1.2, side)
+    figure = figure_of(side + 1.2, side)
     axes = figure.add_subplot()
     colors = LinearSegmentedColormap.from_list("share", ["#f5f8fd", "#a9c8f7", "#2f6fde", "#123a80"])
     image = axes.imshow(shares, cmap=colors, vmin=0, vmax=1, interpolation="nearest", aspect="equal")

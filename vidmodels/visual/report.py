@@ -2,7 +2,8 @@
 
 The report shows what lies in the run's folder; each part is optional:
 recipe.json, finished.json, metrics.csv, loss_curve.png, sample_batch.png, reconstruction.png, reconstruction.mp4,
-confusion_matrix.png, per_class.csv, and checkpoints (folders step_*/ with a manifest.json).
+confusion_matrix.png, average_precision.png, key_frames.png, per_class.csv, and checkpoints (folders step_*/ with a
+manifest.json).
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ from vidmodels.visual.text import number, percent, size
 MAX_EMBEDDED = 30_000_000  # bytes; a larger file is linked instead
 PICTURES = {
     "reconstruction.png": "Original, masked and reconstructed frames at each masking ratio",
+    "key_frames.png": "Boxes with what is true of each, and below it the answers of the model",
     "sample_batch.png": "Clips as they reach the model, before augmentation on the device",
+}
+CLASS_PICTURES = {
+    "confusion_matrix.png": "Rows are true classes, columns the answers",
+    "average_precision.png": "Average precision of each class over all key frames",
 }
 LOWER_IS_BETTER = ("loss", "error")
 NOT_RANKED = ("epoch", "lr", "clips_per_s", "data_wait", "grad_norm", "bad_samples", "skipped_steps")
@@ -55,6 +61,7 @@ def write_report(run_folder: str | os.PathLike[str], facts: Mapping[str, Mapping
         _picture(folder, "loss_curve.png", "Training", "Loss and other metrics over the optimiser steps", plot=True),
         _reconstruction(folder),
         _picture(folder, "sample_batch.png", "Data", PICTURES["sample_batch.png"]),
+        _picture(folder, "key_frames.png", "Key frames", PICTURES["key_frames.png"]),
         _classes(folder),
         _metrics(metrics),
         *(card(title, facts_table(dict(rows))) for title, rows in _fact_tables(recipe, finished, facts)),
@@ -151,33 +158,45 @@ def _metrics(metrics: Mapping[str, np.ndarray]) -> str:
 
 
 def _classes(folder: Path) -> str:
-    matrix = _data_uri(folder / "confusion_matrix.png")
-    body = media(matrix, "Rows are true classes, columns the answers", "plot narrow") if matrix else ""
+    body = ""
+    for name, said in CLASS_PICTURES.items():
+        if picture := _data_uri(folder / name):
+            body += media(picture, said, "plot narrow")
     source = folder / "per_class.csv"
     if source.exists():
         with source.open(newline="") as stream:
             lines = list(csv.DictReader(stream))
-        heads: list[str | Cell] = [
-            "class",
-            Cell.right("samples"),
-            "accuracy",
-            Cell.right("precision"),
-            Cell.right("F1"),
-            "most confused with",
-        ]
-        rows = [
-            [
-                line["name"],
-                Cell.right(line["support"]),
-                bar(float(line["accuracy"])),
-                Cell.right(_share(line["precision"])),
-                Cell.right(_share(line["f1"])),
-                f"{line['confused_with']} ({line['confused']})" if line["confused_with"] else "",
-            ]
-            for line in lines
-        ]
+        heads, rows = _precision_rows(lines) if "average_precision" in lines[0] else _accuracy_rows(lines)
         body += details(f"{len(rows)} classes", table(heads, rows), opened=len(rows) <= OPEN_ROWS)
     return card("Classes", body) if body else ""
+
+
+def _accuracy_rows(lines: list[dict[str, str]]) -> tuple[list[str | Cell], list[list[str | Cell]]]:
+    """Head and rows of a table of classes that exclude each other."""
+    right = (Cell.right("precision"), Cell.right("F1"))
+    heads: list[str | Cell] = ["class", Cell.right("samples"), "accuracy", *right, "most confused with"]
+    rows: list[list[str | Cell]] = [
+        [
+            line["name"],
+            Cell.right(line["support"]),
+            bar(float(line["accuracy"])),
+            Cell.right(_share(line["precision"])),
+            Cell.right(_share(line["f1"])),
+            f"{line['confused_with']} ({line['confused']})" if line["confused_with"] else "",
+        ]
+        for line in lines
+    ]
+    return heads, rows
+
+
+def _precision_rows(lines: list[dict[str, str]]) -> tuple[list[str | Cell], list[list[str | Cell]]]:
+    """Head and rows of a table of classes of which a sample may have several."""
+    heads: list[str | Cell] = ["class", Cell.right("samples"), "average precision"]
+    rows: list[list[str | Cell]] = []
+    for line in lines:
+        value = line["average_precision"]
+        rows.append([line["name"], Cell.right(line["support"]), "-" if value == "nan" else bar(float(value))])
+    return heads, rows
 
 
 def _share(text: str) -> str:

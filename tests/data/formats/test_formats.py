@@ -55,7 +55,7 @@ def test_a_list_with_numbers(tmp_path, separator):
     manifest = load_manifest(str(listing))
     assert [(manifest.row(i).id, manifest.row(i).label) for i in range(2)] == [("v/a b.mp4", 0), ("v/c.mp4", 1)]
     assert manifest.missing == ("v/gone.mp4",)
-    assert manifest.classes is None
+    assert manifest.classes == ("0", "1", "2")  # classes without names are called by their numbers
 
 
 def test_a_list_with_names_and_a_root(tmp_path):
@@ -84,7 +84,7 @@ def test_the_official_csv(tmp_path):
         assert (rows[0].start, rows[0].end) == (None, None)  # the file is cut already
         assert (rows[2].start, rows[2].end) == (3.0, 13.0)
     listing.write_text("label,youtube_id,time_start,time_end,split\nrunning,abc,ten,20,train\n")
-    with pytest.raises(DataError, match="line 2"):
+    with pytest.raises(DataError, match="row 2: time_start 'ten' is not a number"):
         load_manifest(str(listing), root=root)
 
 

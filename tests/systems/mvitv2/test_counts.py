@@ -33,6 +33,9 @@ MULTIPLY_ADDS = {
     "mvitv2_l_40x3": 1086, "mvitv2_l_40x3_312": 2823,
 }  # fmt: skip
 
+# of image models, whose published tables count norms too
+WITH_NORMS = {"mvitv2_t": 4.70, "mvitv2_s": 7.00}
+
 
 @functools.cache
 def model_of(name: str, **changes: Any) -> Any:

@@ -1,8 +1,18 @@
 """Recipes: frozen, typed trees of settings, free of torch."""
 
 from vidmodels.core.recipe.base import Section, canonical_json, differing_keys, flatten, section_hash
-from vidmodels.core.recipe.data import AugmentSection, ClipSection, DataSection, SourceSection, SyntheticSection
+from vidmodels.core.recipe.data import (
+    AugmentSection,
+    ClipSection,
+    DataSection,
+    LayoutSection,
+    SourceSection,
+    SyntheticSection,
+    VideosSection,
+)
+from vidmodels.core.recipe.detect import DetectEvalSection, DetectorSection, DetectRecipe, KeyFramesSection
 from vidmodels.core.recipe.run import RunSection
+from vidmodels.core.recipe.sound import SoundSection
 from vidmodels.core.recipe.tasks import (
     ClassifierSection,
     ClassifyRecipe,
@@ -11,12 +21,16 @@ from vidmodels.core.recipe.tasks import (
     MaskedRecipe,
     MaskedTaskSection,
     Recipe,
+    SynchronyModelSection,
+    SynchronyRecipe,
 )
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
 __all__ = [
-    "AugmentSection", "ClassifierSection", "ClassifyRecipe", "ClipSection", "DataSection", "EvalSection",
+    "AugmentSection", "ClassifierSection", "ClassifyRecipe", "ClipSection", "DataSection", "DetectEvalSection",
+    "DetectRecipe", "DetectorSection", "EvalSection", "KeyFramesSection", "LayoutSection",
     "MaskedModelSection", "MaskedRecipe", "MaskedTaskSection", "OptimSection", "Recipe", "RunSection",
-    "ScheduleSection", "Section", "SourceSection", "SyntheticSection", "TrainSection",
+    "ScheduleSection", "Section", "SoundSection", "SourceSection", "SynchronyModelSection",
+    "SynchronyRecipe", "SyntheticSection", "TrainSection", "VideosSection",
     "canonical_json", "differing_keys", "flatten", "section_hash",
 ]  # fmt: skip

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from vidmodels.core.formats import Format
 from vidmodels.core.recipe.base import Section
 
-Format = Literal["auto", "folder", "classes", "kinetics", "kinetics_csv", "parquet"]
+
+class LayoutSection(Section):
+    """How the data set at a path is read."""
+
+    format: Format = "auto"
+    """auto: looks; folder of videos, folder per class of videos or of images, folder of frames for each video, Kinetics list
+    (path + label), official Kinetics CSV, Parquet or JSON, list of frames, or the published lists of a data set."""
+    root: str | None = None
+    """Folder that holds the videos of a list or manifest; default: the folder of the list."""
+    fps: float | None = Field(None, gt=0)
+    """Frames per second of videos that lie as folders of pictures; Charades has 24."""
+    split: str | None = None
+    """Part of a data set that has several in one place: train1, test1, train2 ... of HMDB51; train, val of Ego4D."""
+    label: str | None = None
+    """Which label, where videos have several: verb, noun or action of EPIC-KITCHENS."""
+    classes: str | None = None
+    """File with the names of the classes, in the order of their numbers; default: those of the data set."""
 
 
-class SourceSection(Section):
+class SourceSection(LayoutSection):
     """One source of videos."""
 
     path: str
     """Folder, list file, CSV or Parquet manifest; a local path or an object-store URI such as s3://bucket/folder."""
-    format: Format = "auto"
-    """How `path` is read: folder of videos, folder per class, Kinetics list (path + label), official Kinetics CSV, Parquet."""
-    root: str | None = None
-    """Folder that the paths of a list or manifest are relative to; default: the folder of the list."""
     weight: float = Field(1.0, gt=0)
     """How often each video comes in an epoch: 1 once, 0.5 in every second epoch, 2 twice."""
 
@@ -37,6 +50,8 @@ class SyntheticSection(Section):
     """Seed of the world; equal seeds give equal videos."""
     hard: bool = False
     """Random polarity and full-contrast background (nothing learns it in minutes)."""
+    sound: bool = False
+    """With a sound track, and 12 classes of which four are told in pairs by their sound only."""
 
 
 class ClipSection(Section):
@@ -100,29 +115,54 @@ class AugmentSection(Section):
     """Share of the target spread over all classes."""
 
 
-class DataSection(Section):
-    """The data of a run: one path, or several weighted sources, or (with neither) the synthetic world."""
+class VideosSection(Section):
+    """What the data of every kind of run have."""
+
+    addresses: ClassVar[tuple[str, ...]] = ("path", "val_path")
+    """Fields that say where data lie; what they hold counts in a run's identity, not where."""
 
     path: str | None = None
-    """Folder, list or manifest to train on; default: the synthetic world."""
-    format: Format = "auto"
-    """How `path` is read; see SourceSection."""
+    """Data to train on; default: the synthetic world."""
     val_path: str | None = None
-    """Validation videos, read like `path`; default: `val_fraction` of `path`."""
+    """Validation data, read like `path`; default: `val_fraction` of `path`."""
     val_fraction: float = Field(0.0, ge=0, lt=1)
-    """Share of each class that is kept for validation, chosen by a hash of the video's id."""
-    multi_label: bool = False
-    """A video may have several labels (in a list: with semicolons between them); each class is then learned on its own."""
-    sources: tuple[SourceSection, ...] = ()
-    """Several weighted sources, instead of `path`."""
+    """Share that is kept for validation, chosen by a hash."""
     synthetic: SyntheticSection = SyntheticSection()
     clip: ClipSection = ClipSection()
     augment: AugmentSection = AugmentSection()
     max_bad_fraction: float = Field(0.05, ge=0, le=1)
     """The run stops with the list of files when more than this share of the samples could not be decoded."""
 
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether no data are named, so that the synthetic world is rendered."""
+        return self.path is None
+
+
+class DataSection(LayoutSection, VideosSection):
+    """The data of a run: one path, or several weighted sources, or (with neither) the synthetic world."""
+
+    addresses: ClassVar[tuple[str, ...]] = ("path", "val_path", "root", "classes", "sources")
+
+    path: str | None = None
+    """Folder, list or manifest to train on; default: the synthetic world."""
+    val_path: str | None = None
+    """Validation videos, read like `path`; default: `val_fraction` of `path`."""
+    val_split: str | None = None
+    """Part of `val_path` (default: of `path`) that is for validation; see `split`."""
+    val_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of each class that is kept for validation, chosen by a hash of the video's id."""
+    multi_label: bool = False
+    """A video may have several labels (in a list: with semicolons between them); each class is then learned on its own."""
+    sources: tuple[SourceSection, ...] = ()
+    """Several weighted sources, instead of `path`."""
+
     @model_validator(mode="after")
     def _one_origin(self):
         if self.path is not None and self.sources:
             raise ValueError("data.path and data.sources exclude each other: name the videos in one of them")
         return self
+
+    @property
+    def is_synthetic(self) -> bool:
+        return self.path is None and not self.sources

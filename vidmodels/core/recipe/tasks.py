@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from vidmodels.core.recipe.base import Section
-from vidmodels.core.recipe.data import DataSection
+from vidmodels.core.recipe.data import DataSection, VideosSection
+from vidmodels.core.recipe.sound import SoundSection
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
 
@@ -48,6 +49,13 @@ class ClassifierSection(Section):
     """Dropout before the last linear layer."""
 
 
+class SynchronyModelSection(Section):
+    """A model that sees and hears, without its classes."""
+
+    name: str = "avslowfast_tiny"
+    """Name in the zoo (`vidmodels models avslowfast`)."""
+
+
 class EvalSection(Section):
     """Multi-view evaluation: the scores of clips x crops of each video as one."""
 
@@ -66,7 +74,7 @@ class EvalSection(Section):
 class Recipe(Section):
     """What every recipe has."""
 
-    data: DataSection = DataSection()
+    data: VideosSection = VideosSection()
     optim: OptimSection = OptimSection()
     schedule: ScheduleSection = ScheduleSection()
     train: TrainSection = TrainSection()
@@ -76,6 +84,7 @@ class MaskedRecipe(Recipe):
     """Masked pre-training on unlabelled video."""
 
     model: MaskedModelSection = MaskedModelSection()
+    data: DataSection = DataSection()
     task: MaskedTaskSection = MaskedTaskSection()
 
 
@@ -83,4 +92,15 @@ class ClassifyRecipe(Recipe):
     """Training a classifier, from scratch or from an encoder (`train.init`)."""
 
     model: ClassifierSection = ClassifierSection()
+    data: DataSection = DataSection()
+    sound: SoundSection = SoundSection()
+    """Of models that hear."""
     evaluation: EvalSection = EvalSection()
+
+
+class SynchronyRecipe(Recipe):
+    """Learning which sound belongs to which pictures, on videos with sound and without labels."""
+
+    model: SynchronyModelSection = SynchronyModelSection()
+    data: DataSection = DataSection()
+    sound: SoundSection = SoundSection()

@@ -2,63 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple, get_args
+
 from vidmodels.core.errors import DataError, did_you_mean
-from vidmodels.data.formats.folder import read_classes, read_folder
-from vidmodels.data.formats.kinetics import is_official_csv, read_kinetics_csv, read_list, read_multi_label_list
+from vidmodels.core.formats import Format
+from vidmodels.data.formats.charades import read_charades
+from vidmodels.data.formats.ego4d_moments import read_ego4d_moments
+from vidmodels.data.formats.epic_kitchens import read_epic_kitchens
+from vidmodels.data.formats.folder import read_classes, read_folder, read_images
+from vidmodels.data.formats.frames import read_frame_list, read_frames
+from vidmodels.data.formats.guess import UNMISTAKABLE, guess
+from vidmodels.data.formats.hmdb51 import read_hmdb51
+from vidmodels.data.formats.json_list import read_json_list
+from vidmodels.data.formats.kinetics import read_kinetics_csv, read_list
+from vidmodels.data.formats.lists import Source, read_class_names
 from vidmodels.data.formats.parquet import read_parquet
+from vidmodels.data.formats.ssv2 import read_ssv2
+from vidmodels.data.formats.ucf101 import read_ucf101
 from vidmodels.data.manifest import Manifest
-from vidmodels.data.storage import kind, list_files
-
-FORMATS = ("auto", "folder", "classes", "kinetics", "kinetics_csv", "parquet")
+from vidmodels.data.storage import kind
 
 
-def load_manifest(path: str, format: str = "auto", root: str | None = None, multi_label: bool = False) -> Manifest:
+class _Format(NamedTuple):
+    """How a format is read.
+
+    of: 'file' or 'folder'; settings: what it takes; several: whether a video may have several labels.
+    """
+
+    read: Callable[[Source], Manifest]
+    of: str
+    settings: frozenset[str]
+    several: bool = False
+
+
+def _takes(*settings: str) -> frozenset[str]:
+    return frozenset(settings)
+
+
+_LISTED = _takes("root", "fps", "classes")
+_READERS = {
+    "folder": _Format(read_folder, "folder", _takes()),
+    "classes": _Format(read_classes, "folder", _takes("classes")),
+    "images": _Format(read_images, "folder", _takes("classes")),
+    "frames": _Format(read_frames, "folder", _takes("fps", "classes")),
+    "kinetics": _Format(read_list, "file", _LISTED, several=True),
+    "kinetics_csv": _Format(read_kinetics_csv, "file", _LISTED),
+    "parquet": _Format(read_parquet, "file", _takes("root", "classes"), several=True),
+    "json": _Format(read_json_list, "file", _LISTED | {"label"}, several=True),
+    "frame_list": _Format(read_frame_list, "file", _LISTED, several=True),
+    "ucf101": _Format(read_ucf101, "file", _LISTED),
+    "hmdb51": _Format(read_hmdb51, "folder", _LISTED | {"split"}),
+    "ssv2": _Format(read_ssv2, "file", _LISTED),
+    "charades": _Format(read_charades, "file", _LISTED, several=True),
+    "epic_kitchens": _Format(read_epic_kitchens, "file", _LISTED | {"label"}),
+    "ego4d_moments": _Format(read_ego4d_moments, "file", _LISTED | {"split"}, several=True),
+}
+FORMATS = ("auto", *_READERS)
+assert set(FORMATS) == set(get_args(Format)), "a recipe can name other formats than can be read"
+
+
+def load_manifest(
+    path: str,
+    format: str = "auto",
+    root: str | None = None,
+    multi_label: bool = False,
+    *,
+    fps: float | None = None,
+    split: str | None = None,
+    label: str | None = None,
+    classes: str | tuple[str, ...] | None = None,
+) -> Manifest:
     """The manifest of the data set at `path`, a local path or an object-store URI.
 
-    format: 'folder' (videos at any depth, no labels), 'classes' (a folder per class), 'kinetics' (list of path and
-    label), 'kinetics_csv' (official CSV), 'parquet', or 'auto', which looks. root: the folder that listed paths are
-    relative to; default: the folder of the list. multi_label: each video of a list may have several labels. Raises
-    DataError: nothing there, no video in it, unknown format, a format without several labels.
+    format: one of FORMATS, which README.md describes, or 'auto', which looks. root: the folder that holds the videos of a
+    list; default: the folder of the list. multi_label: each video of a list may have several labels. fps: frames per second
+    of videos that are folders of pictures. split, label: of data sets that have several parts, or several labels for each
+    video. classes: names of the classes, or a file of them; default: those of the data set. Raises DataError: nothing there,
+    no video in it, unknown format, a list of another data set, a setting that the format has not.
     """
     if format not in FORMATS:
         raise DataError(f"format {format!r} is none of {', '.join(FORMATS)}{did_you_mean(format, FORMATS)}")
     found = kind(path)
     if found == "missing":
         raise DataError(f"there is nothing at {path}: check the path")
-    if format == "auto":
-        format = _guess(path, found)
-    if (format in ("folder", "classes")) != (found == "folder"):
-        raise DataError(f"{path} is a {found}, which cannot be read as {format}: choose another path or format")
-    if multi_label and format not in ("kinetics", "parquet"):
+    names = read_class_names(classes) if isinstance(classes, str) else classes
+    source = Source(path, root, fps, split, label, names, multi_label)
+    format = _format_of(source, format, found)
+    reader = _READERS[format]
+    if multi_label and not reader.several:
         raise DataError(f"{path} is read as {format}, in which a video has one label: give a list or a Parquet manifest")
-    if format == "folder":
-        return read_folder(path)
-    if format == "classes":
-        return read_classes(path)
-    if format == "parquet":
-        return _of_several(read_parquet(path, root), path) if multi_label else read_parquet(path, root)
-    if format == "kinetics_csv":
-        return read_kinetics_csv(path, root)
-    return read_multi_label_list(path, root) if multi_label else read_list(path, root)
+    # a root or classes that a whole folder has no use for do no harm, and validation data come with those of training
+    given = {"fps": fps, "split": split, "label": label}
+    for name, value in given.items():
+        if value is not None and name not in reader.settings:
+            raise DataError(f"{path} is read as {format}, which has no setting {name}: leave data.{name} out")
+    return reader.read(source)
 
 
-def _of_several(manifest: Manifest, path: str) -> Manifest:
-    if not manifest.multi_label or manifest.classes is None:
-        raise DataError(f"{path} has no column 'labels' with lists of classes and their names: add them")
-    return manifest
-
-
-def _guess(path: str, found: str) -> str:
-    if found == "file":
-        ending = path.rsplit(".", 1)[-1].lower()
-        if ending in ("parquet", "pq"):
-            return "parquet"
-        if ending not in ("csv", "txt", "list", "tsv"):
-            raise DataError(f"{path}: no list of videos ends like this; give a folder, .csv, .txt or .parquet")
-        return "kinetics_csv" if is_official_csv(path) else "kinetics"
-    # classes are two folders or more directly below, each with videos, and no video beside them
-    from vidmodels.data.formats.folder import is_video
-
-    videos = [name for name, _ in list_files(path) if is_video(name)]
-    tops = {name.split("/")[0] for name in videos if "/" in name}
-    return "classes" if len(tops) > 1 and all("/" in name for name in videos) else "folder"
+def _format_of(source: Source, format: str, found: str) -> str:
+    """The named format, or what the path looks like. Raises DataError where the named one cannot be."""
+    if format == "auto":
+        return guess(source, found)
+    if _READERS[format].of != found:
+        raise DataError(f"{source.path} is a {found}, which cannot be read as {format}: choose another path or format")
+    if found == "file" and format in UNMISTAKABLE and format != "parquet":
+        seems = guess(source, found)
+        if seems in UNMISTAKABLE and seems != format and (format, seems) != ("charades", "frame_list"):
+            raise DataError(f"{source.path} is a list of {seems}, not of {format}: name that format, or leave it out")
+    return format

@@ -15,9 +15,8 @@ import numpy as np
 
 from vidmodels.core.errors import DataError
 from vidmodels.core.structures import pairwise_iou
-from vidmodels.data.formats.folder import is_video
 from vidmodels.data.keyframes import BoxRow, KeyFrames
-from vidmodels.data.storage import join, list_files, read_bytes
+from vidmodels.data.storage import is_video, join, list_files, read_bytes
 
 NUM_CLASSES = 80
 FIRST_SECOND, LAST_SECOND = 902, 1798
@@ -92,7 +91,7 @@ def training_boxes(truth: KeyFrames, detected: KeyFrames, min_overlap: float = 0
             labels = row.labels or (true.labels[nearest] if overlap[box, nearest] >= min_overlap - 1e-9 else ())
             if labels or negatives:
                 rows.append(row._replace(labels=labels))
-    return KeyFrames.from_rows(rows, truth.source, truth.classes, normalised=True)
+    return KeyFrames.from_rows(rows, truth.source, truth.classes, truth.normalised)
 
 
 def read_label_map(path: str) -> dict[int, str]:

@@ -1,172 +1,126 @@
-"""Lists of videos as the Kinetics data sets come: "path label" lines, and the official CSV of YouTube clips."""
+"""Lists of videos as the Kinetics data sets come: "path label" lines, and the official CSV of YouTube clips.
+
+The lines of a list may also name pictures, or folders of pictures where the frames per second of those are given.
+"""
 
 from __future__ import annotations
 
 import csv
-import io
+import re
 from collections.abc import Iterable
 
 from vidmodels.core.errors import DataError
-from vidmodels.data.formats.folder import is_video
+from vidmodels.data.formats.lists import Classes, Row, Source, Videos, make_manifest, number, read_records, read_text
 from vidmodels.data.manifest import Manifest
-from vidmodels.data.storage import is_local, join, kind, list_files, parent, read_bytes
+from vidmodels.data.storage import is_picture, is_video
 
-_OFFICIAL = {"youtube_id", "time_start", "time_end"}
-
-
-def is_official_csv(path: str) -> bool:
-    """Whether the first line of a file names the columns of the official CSV."""
-    return set(next(csv.reader(io.StringIO(_text(path))), [])) >= _OFFICIAL
+OFFICIAL = ("youtube_id", "time_start", "time_end")
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
-def read_list(path: str, root: str | None = None) -> Manifest:
+def read_list(source: Source) -> Manifest:
     """Lines "path label", separated by space, tab or comma; the label is a number or a class name, or left out.
 
-    With numbers there are no class names. What is not found is listed in `missing`. Raises DataError.
+    With `source.multi_label` the labels of a video are names or numbers with semicolons between them. Classes that are
+    numbered and not named are called by their numbers, from 0 to the largest. Raises DataError.
     """
-    pairs = _pairs(path)
-    numeric = all(label is None or label.lstrip("-").isdigit() for _, label in pairs)
-    classes = None if numeric else tuple(sorted({label for _, label in pairs if label is not None}))
-    numbers = {name: number for number, name in enumerate(classes or ())}
-    rows, missing = _found(path, root, pairs)
-    for row in rows:
-        label = row.pop("text")
-        row["label"] = None if label is None else numbers[label] if classes is not None else int(label)
-    return Manifest.from_rows(rows, classes, missing)
-
-
-def read_multi_label_list(path: str, root: str | None = None) -> Manifest:
-    """Lines "path labels", where the labels of a video are names or numbers with semicolons between them, or left out.
-
-    With numbers the classes are named after them, from 0 to the largest. Raises DataError.
-    """
-    pairs = _pairs(path)
-    rows, missing = _found(path, root, pairs)
-    each = {name: [part.strip() for part in (text or "").split(";") if part.strip()] for name, text in pairs}
-    words = {word for labels in each.values() for word in labels}
-    if not words:
-        raise DataError(f"{path} names no label: write them after the path, with semicolons between them, as in a.mp4 run;jump")
-    numeric = all(word.isdigit() for word in words)
-    classes = tuple(map(str, range(max(map(int, words)) + 1))) if numeric else tuple(sorted(words))
-    numbers = {name: number for number, name in enumerate(classes)}
-    for row in rows:
-        del row["text"]
-        row["labels"] = sorted({numbers[str(int(word)) if numeric else word] for word in each[row["id"]]})
-    return Manifest.from_rows(rows, classes, missing)
-
-
-def _pairs(path: str) -> list[tuple[str, str | None]]:
-    pairs = list(_lines(path))
-    if not pairs:
-        raise DataError(f"{path} lists no video: write a path and a label on each line")
-    return pairs
-
-
-def _found(path: str, root: str | None, pairs: list[tuple[str, str | None]]) -> tuple[list[dict], tuple[str, ...]]:
-    """Rows with id, uri, bytes and the label's `text` of the listed videos that exist, and the names of those that do not."""
-    base = parent(path) if root is None else root
-    sizes = _sizes(base, [name for name, _ in pairs])
-    rows: list[dict] = []
-    missing, seen = [], set()
-    for name, text in pairs:
-        if name not in sizes:
+    lines = list(_lines(source))
+    each = [_words(text, source.multi_label) for _, _, text in lines]
+    words = {word for labels in each for word in labels}
+    if source.multi_label and not words:
+        raise DataError(
+            f"{source.path} names no label: write them after the path, with semicolons between them, as in a.mp4 run;jump"
+        )
+    numeric = all(_WHOLE.fullmatch(word) for word in words)
+    classes = _numbered(source, words) if numeric else Classes(source.classes, words)
+    videos = Videos(source.base, source.fps, pictures=True, exact=True)
+    rows: list[Row] = []
+    missing: list[str] = []
+    seen: set[str] = set()
+    for (line, name, _), labels in zip(lines, each):
+        where = f"{source.path}, line {line}"
+        numbers = [_number(where, word, classes) if numeric else classes.number(word, where) for word in labels]
+        place = videos.find(name)
+        if place is None:
             missing.append(name)
             continue
         if name in seen:
-            raise DataError(f"{path} lists {name} twice: leave one of the lines out")
+            raise DataError(f"{source.path} lists {name} twice: leave one of the lines out")
         seen.add(name)
-        rows.append({"id": name, "uri": join(base, name), "text": text, "bytes": sizes[name]})
-    if not rows:
-        raise DataError(f"none of the {len(pairs)} videos of {path} is in {base} ({missing[0]} ...): give its root")
-    return rows, tuple(missing)
+        truth = {"labels": sorted(set(numbers))} if source.multi_label else {"label": numbers[0] if numbers else None}
+        rows.append({"id": name, "uri": place.uri, "bytes": place.bytes, **truth})
+    return make_manifest(source, rows, missing, classes.names or None)
 
 
-def read_kinetics_csv(path: str, root: str | None = None) -> Manifest:
-    """The official CSV (label, youtube_id, time_start, time_end, split) with the clips found under `root`.
+def _words(text: str | None, several: bool) -> list[str]:
+    if text is None:
+        return []
+    return [part.strip() for part in text.split(";") if part.strip()] if several else [text]
+
+
+def _numbered(source: Source, words: Iterable[str]) -> Classes:
+    """The given classes, or as many as the numbers need, called by them; a number below 0 is no label."""
+    if source.classes is not None:
+        return Classes(source.classes)
+    return Classes(tuple(map(str, range(max(map(int, words), default=-1) + 1))))
+
+
+def _number(where: str, word: str, classes: Classes) -> int:
+    if int(word) >= len(classes.names):
+        raise DataError(f"{where}: the label {word} is not in the list of {len(classes.names)} classes: correct it")
+    return int(word)
+
+
+def read_kinetics_csv(source: Source) -> Manifest:
+    """The official CSV (label, youtube_id, time_start, time_end, split) with the clips found under the root.
 
     A clip is the file ID_000010_000020.mp4 (already cut) or ID.mp4 (the whole video: the span is kept), at any depth.
     Clips that are not there are listed in `missing`. Raises DataError.
     """
-    base = parent(path) if root is None else root
-    found: dict[str, tuple[str, int]] = {}
-    for name, size in list_files(base):
-        if is_video(name):
-            found.setdefault(name.rsplit("/", 1)[-1].rsplit(".", 1)[0], (name, size))
-    records = list(csv.DictReader(io.StringIO(_text(path))))
-    if not records or not set(records[0]) >= _OFFICIAL:
-        raise DataError(f"{path} is no official Kinetics CSV: its first line must name {', '.join(sorted(_OFFICIAL))}")
-    labels = sorted({record["label"] for record in records if record.get("label")})
-    numbers = {name: number for number, name in enumerate(labels)}
-    rows, missing = [], []
-    for line, record in enumerate(records, 2):
-        name, start, end = _clip(path, line, record)
-        span: dict[str, float] = {}
-        if name not in found:
-            span = {"start": start, "end": end}
-        file = found.get(name) or found.get(record["youtube_id"])
-        if file is None:
+    records = list(read_records(source.path, OFFICIAL, "official Kinetics CSV"))
+    classes = Classes(source.classes, (label for _, record in records if (label := record.get("label"))))
+    videos = Videos(source.base, source.fps)
+    rows: list[Row] = []
+    missing: list[str] = []
+    for where, record in records:
+        start, end = (number(where, name, record[name]) for name in OFFICIAL[1:])
+        name = f"{record['youtube_id']}_{int(start):06d}_{int(end):06d}"
+        label = record.get("label")
+        row: Row = {"id": name, "label": classes.number(label, where) if label else None}
+        place = videos.find(name)
+        if place is None:
+            place, row = videos.find(record["youtube_id"]), {**row, "start": start, "end": end}
+        if place is None:
             missing.append(name)
-            continue
-        label = numbers.get(record.get("label") or "")
-        rows.append({"id": name, "uri": join(base, file[0]), "label": label, "bytes": file[1], **span})
-    if not rows:
-        raise DataError(f"none of the {len(records)} clips of {path} is in {base} ({missing[0]} ...): give its root")
-    return Manifest.from_rows(rows, tuple(labels) or None, tuple(missing))
-
-
-def _clip(path: str, line: int, record: dict[str, str]) -> tuple[str, float, float]:
-    try:
-        start, end = float(record["time_start"]), float(record["time_end"])
-        return f"{record['youtube_id']}_{int(start):06d}_{int(end):06d}", start, end
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}, line {line}: time_start and time_end must be numbers of seconds") from error
-
-
-def _text(path: str) -> str:
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text file: give a list with a path and a label on each line") from error
-
-
-def _lines(path: str) -> Iterable[tuple[str, str | None]]:
-    """(path, label or None) of each line; a comma wins over spaces, and only the last space separates."""
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        if "," in line:
-            name, label = next(csv.reader([line]))[:2]
-        elif is_video(line):
-            name, label = line, ""
         else:
-            name, _, label = line.replace("\t", " ").rpartition(" ")
+            rows.append({**row, "uri": place.uri, "bytes": place.bytes})
+    return make_manifest(source, rows, missing, classes.names or None, "clips")
+
+
+def _cells(path: str, line: int, text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]))[:2]
+    except (csv.Error, StopIteration) as error:
+        raise DataError(f"{path}, line {line}: {text[:80]!r} is not CSV ({error}): correct it") from error
+
+
+def _lines(source: Source) -> Iterable[tuple[int, str, str | None]]:
+    """(number, path, label or None) of each line; a comma wins over spaces, and only the last space separates."""
+    for line, text in enumerate(read_text(source.path).splitlines(), 1):
+        text = text.strip()
+        if not text or text.startswith("#"):
+            continue
+        if "," in text:
+            name, label = _cells(source.path, line, text)
+        elif is_video(text) or is_picture(text):
+            name, label = text, ""
+        else:
+            name, _, label = text.replace("\t", " ").rpartition(" ")
+            if not name and source.fps is not None:
+                name, label = label, ""
         name, label = name.strip(), label.strip()
-        if "\0" in name or not is_video(name):
-            if number == 1:
+        if "\0" in name or not (is_video(name) or is_picture(name) or (name and source.fps is not None)):
+            if line == 1:
                 continue  # the names of the columns
-            raise DataError(f"{path}, line {number}: {line[:80]!r} does not start with the path of a video: correct it")
-        yield name, label or None
-
-
-def _sizes(base: str, names: list[str]) -> dict[str, int]:
-    """Bytes of the listed files that exist, from one listing of the folder where they lie below it."""
-    below = dict(list_files(base)) if kind(base) == "folder" else {}
-    sizes = {}
-    for name in names:
-        plain = name.removeprefix("./")
-        if plain in below:
-            sizes[name] = below[plain]
-        elif "://" in name or name.startswith(("/", "..")):
-            size = _size(join(base, name))
-            if size is not None:
-                sizes[name] = size
-    return sizes
-
-
-def _size(uri: str) -> int | None:
-    from vidmodels.data.storage import open_filesystem
-
-    system, path = open_filesystem(uri)
-    info = system.get_file_info(path)
-    return info.size if info.is_file or (is_local(uri) and info.size) else None
+            raise DataError(f"{source.path}, line {line}: {text[:80]!r} does not start with the path of a video: correct it")
+        yield line, name, label or None

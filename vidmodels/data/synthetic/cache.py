@@ -29,6 +29,7 @@ from vidmodels.data.synthetic.world import FPS, GENERATOR_VERSION, Scene, WorldS
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vidmodels.data.boxed_manifest import BoxedManifest
     from vidmodels.data.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,40 @@ def synthetic_manifest(
     manifest = Manifest(_table(section, split, spec, folder, count), spec.classes)
     _write(listing, lambda path: manifest.save(path))
     return manifest
+
+
+def synthetic_boxes(
+    section: SyntheticSection, split: Split, cache_dir: str | Path, *, progress: Callable[[int, int], None] | None = None
+) -> BoxedManifest:
+    """Key frames of a split of the crowded world: videos with several actors, and the box and motion of each.
+
+    The boxes lie beside the videos in `boxes-COUNT.parquet`, which can be read like any file of boxes. Raises DataError.
+    """
+    from vidmodels.data.boxed_manifest import BoxedManifest, VideoFile
+    from vidmodels.data.formats.boxes import read_boxes
+    from vidmodels.data.synthetic.motion import CLASSES
+
+    spec = WorldSpec.of(section, setting="crowd")
+    videos = synthetic_manifest(section, split, cache_dir, spec=spec, progress=progress)
+    path = _folder(section, split, cache_dir, spec) / f"boxes-{len(videos)}.parquet"
+    if not path.exists():
+        _write_boxes(split_seed(section.seed, split), spec, len(videos), path)
+    places = zip(videos.table["uri"].to_pylist(), videos.table["bytes"].to_pylist())
+    files = {Path(uri).name: VideoFile(uri, size) for uri, size in places}
+    return BoxedManifest(read_boxes(str(path), CLASSES), files)
+
+
+def _write_boxes(seed: int, spec: WorldSpec, count: int, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from vidmodels.data.synthetic.crowd import crowd_boxes, key_time
+
+    time = key_time(spec.num_frames, FPS)
+    rows: list[dict] = []
+    for index in range(count):
+        rows += crowd_boxes(sample_scene(seed, index, spec), f"{index:06d}.mp4", time)
+    _write(path, lambda target: pq.write_table(pa.Table.from_pylist(rows), target))
 
 
 def synthetic_scene(section: SyntheticSection, split: Split, index: int, spec: WorldSpec | None = None) -> Scene:
@@ -168,7 +203,9 @@ def _render_missing(
     processes: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    present = {entry.name for entry in os.scandir(folder) if entry.stat().st_size > 0}
+    # files that begin with a dot are being written by somebody, and may be gone before they are looked at
+    videos = (entry for entry in os.scandir(folder) if not entry.name.startswith("."))
+    present = {entry.name for entry in videos if entry.stat().st_size > 0}
     missing = [index for index, path in enumerate(_paths(folder, count)) if path.name not in present]
     if not missing:
         return

@@ -93,6 +93,11 @@ def _draw(scene: Scene) -> tuple[np.ndarray, list[list[Layer | None]]]:
     return frames, layers
 
 
+def layers_at(scene: Scene, frame: int) -> list[Layer | None]:
+    """The layer of each object in one frame, None where it is out of the frame."""
+    return [_drawer(item, scene.spec.size)(frame) for item in scene.objects]
+
+
 def occluder_pixels(box: tuple[float, ...], size: int) -> tuple[int, int, int, int]:
     """Columns and rows (x0, y0, x1, y1) that a box covers, ends excluded."""
     x0, y0, x1, y1 = (int(np.clip(round(v * size), 0, size)) for v in box)

@@ -52,7 +52,7 @@ def truth_of(scene: Scene, layers: list[list[Layer | None]]) -> Truth:
     """Gather the truth of a drawn scene from its layers."""
     from vidmodels.data.synthetic.language import captions, questions
 
-    amodal, visible = _masks(scene, layers)
+    amodal, visible = masks_of(scene, layers)
     counts, seen = amodal.sum((2, 3)), visible.sum((2, 3))
     return Truth(
         label=scene.label,
@@ -67,8 +67,9 @@ def truth_of(scene: Scene, layers: list[list[Layer | None]]) -> Truth:
         flow=_flow(scene, visible),
         keypoints=_keypoints(scene, visible),
         sound_events=scene.events,
-        captions=captions(scene),
-        questions=questions(scene),
+        # sentences are about one actor
+        captions=() if scene.spec.setting == "crowd" else captions(scene),
+        questions=() if scene.spec.setting == "crowd" else questions(scene),
     )
 
 
@@ -82,7 +83,8 @@ def boxes_of(masks: np.ndarray) -> np.ndarray:
     return boxes * np.asarray(columns.any(-1))[..., None]
 
 
-def _masks(scene: Scene, layers: list[list[Layer | None]]) -> tuple[np.ndarray, np.ndarray]:
+def masks_of(scene: Scene, layers: list[list[Layer | None]]) -> tuple[np.ndarray, np.ndarray]:
+    """Amodal and visible masks bool [T, N, H, W] of the frames that the layers belong to."""
     from vidmodels.data.synthetic.render import occluder_pixels
 
     size, count = scene.spec.size, len(scene.objects)

@@ -15,6 +15,7 @@ import numpy as np
 
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe.data import SyntheticSection
+from vidmodels.data.synthetic.crowd import crowd_objects
 from vidmodels.data.synthetic.figures import FIGURE_CLASSES, figure_track
 from vidmodels.data.synthetic.motion import CLASSES, REVERSED, actor_track, rng_for
 from vidmodels.data.synthetic.occlusion import occlusion_objects
@@ -37,7 +38,8 @@ class WorldSpec:
 
     size: side in pixels, even; num_frames at 8 frames per second; hard: random polarity and full-contrast background;
     sound: a track of chirps, and 12 classes; actors: shapes with 10 motions or stick figures with 8 actions;
-    setting: "actions", or "occlusion" with two identical shapes of which one is fully hidden for `hidden_frames`.
+    setting: "actions"; or "crowd" with two or three actors, each with a motion of its own; or "occlusion" with two identical
+    shapes of which one is fully hidden for `hidden_frames`.
     """
 
     size: int = 32
@@ -45,7 +47,7 @@ class WorldSpec:
     hard: bool = False
     sound: bool = False
     actors: Literal["shapes", "figures"] = "shapes"
-    setting: Literal["actions", "occlusion"] = "actions"
+    setting: Literal["actions", "occlusion", "crowd"] = "actions"
     hidden_frames: int | None = None
 
     def __post_init__(self) -> None:
@@ -53,9 +55,9 @@ class WorldSpec:
             raise ConfigError(f"synthetic world: size {self.size} must be even and at least 16 (H.264 halves the colour)")
         if self.num_frames < 2:
             raise ConfigError(f"synthetic world: num_frames {self.num_frames} must be at least 2")
-        if self.actors == "figures" and (self.sound or self.setting == "occlusion"):
+        if self.actors == "figures" and (self.sound or self.setting != "actions"):
             raise ConfigError("synthetic world: stick figures come without sound classes and only in setting 'actions'")
-        if self.sound and self.setting == "occlusion":
+        if self.sound and self.setting != "actions":
             raise ConfigError("synthetic world: sound classes exist in setting 'actions' only; drop one of the two")
         if self.hidden_frames is not None and not 0 <= self.hidden_frames <= min(6, self.num_frames - 10):
             raise ConfigError(
@@ -67,15 +69,16 @@ class WorldSpec:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the labels; None where the setting has none (identity, not action, is the question there)."""
-        if self.setting == "occlusion":
+        """Names of the videos' labels; None where they have none: identity or each actor's action is the question there."""
+        if self.setting != "actions":
             return None
         return FIGURE_CLASSES if self.actors == "figures" else SOUND_CLASSES if self.sound else CLASSES
 
     @classmethod
     def of(cls, section: SyntheticSection, **options) -> WorldSpec:
         """Spec of a recipe's section, with further options of this class."""
-        return cls(size=section.size, num_frames=section.num_frames, hard=section.hard, **options)
+        shaped = {"size": section.size, "num_frames": section.num_frames, "hard": section.hard, "sound": section.sound}
+        return cls(**shaped | options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,9 @@ def sample_scene(seed: int, index: int, spec: WorldSpec | None = None) -> Scene:
     if spec.setting == "occlusion":
         objects, occluders, meta = occlusion_objects(seed, index, spec.num_frames, spec.hidden_frames, rng)
         return Scene(spec, seed, index, -1, "pass", background, objects, occluders, (), meta)
+    if spec.setting == "crowd":
+        actors, about = crowd_objects(spec.num_frames, rng, lambda: _look(spec, rng))
+        return Scene(spec, seed, index, -1, about["motions"][-1], background, actors, meta=about)
     assert spec.classes is not None
     label = label_of(seed, index, len(spec.classes))
     name = spec.classes[label]

@@ -108,11 +108,11 @@ def _audio_config(slow: ResNet3dConfig, audio: AudioSettings) -> AudioConfig:
         )
         for i, (stage, form) in enumerate(zip(slow.stages, audio.audio_forms))
     )
-    return AudioConfig(slow.stem_dim // thin, stages, audio.audio_early_time)
+    return AudioConfig(slow.stem_dim // thin, stages, audio.audio_early_time, slow.identity_start)
 
 
 def _head(backbone: AVSlowFast, settings: HeadSettings) -> AudioVisualHead | None:
     if settings.num_classes == 0:
         return None
-    window = None if settings.size is None else -(-settings.size // 32)
+    window = None if settings.size is None else -(-settings.size // backbone.slow.config.stride)
     return AudioVisualHead(backbone.dims, settings.num_classes, window, settings.dropout, settings.activation, settings.average)

@@ -18,9 +18,11 @@ _INPUT = InputSpec(num_frames=32, frame_stride=2, size=224, test_size=256, fps=3
 
 
 def _entry(name: str, params: int, macs: int, summary: str, published: dict[str, str] | None = None, **config: Any) -> ZooEntry:
+    recipes: tuple[str, ...] = () if "ptv" in name else (f"{name}_k400",)
+    recipes += (f"{name}_selfsup",) if name == "avslowfast_r50_4x16" else ()
     return ZooEntry(
         name, "avslowfast", f"{_SYSTEM}.builders:avslowfast", f"{_SYSTEM}.weights:load", "classify", _INPUT,
-        config={"num_frames": 32, **config}, recipes=() if "ptv" in name else (f"{name}_k400",), published=published or {},
+        config={"num_frames": 32, **config}, recipes=recipes, published=published or {},
         params=params, macs=macs, formats=_FORMATS, licence=_LICENCE, summary=summary,
     )  # fmt: skip
 
@@ -48,11 +50,12 @@ _TINY = ZooEntry(
     "avslowfast_tiny", "avslowfast", f"{_SYSTEM}.builders:avslowfast", f"{_SYSTEM}.weights:load", "classify",
     InputSpec(num_frames=16, frame_stride=1, size=32, audio=AudioSpec(mels=40, rows=64)),
     config={
-        "num_frames": 16, "size": 32, "audio_rows": 64, "alpha": 4, "width": 16, "depth": (1, 1, 1, 1), "beta_inv": 2,
-        "fast_at": (True,) * 4, "drop_pathway": 0.2, "num_classes": 12, "dropout": 0.0, "sync": (),
+        "num_frames": 16, "size": 32, "audio_rows": 64, "alpha": 4, "width": 8, "depth": (1, 1, 1, 1), "beta_inv": 2,
+        "audio_beta_inv": 2, "audio_forms": ("narrow", "narrow", "joint", "joint"), "audio_width": 8, "fast_at": (True,) * 4,
+        "drop_pathway": 0.2, "num_classes": 12, "dropout": 0.0, "sync": (), "stem_pool": False, "identity_start": False,
     },
-    recipes=("avslowfast_tiny",), params=1_707_812, macs=78_942_208, formats=_FORMATS[:1], licence="Apache-2.0",
-    summary="pictures and sound, for laptops",
+    recipes=("avslowfast_tiny", "avslowfast_tiny_selfsup"), params=376_992, macs=50_370_560, formats=_FORMATS[:1],
+    licence="Apache-2.0", summary="pictures and sound, for laptops",
 )  # fmt: skip
 
 ENTRIES: tuple[ZooEntry, ...] = (_TINY, *_KINETICS)

@@ -14,21 +14,33 @@ from vidmodels.core.recipe import (
     EvalSection,
     OptimSection,
     ScheduleSection,
+    SoundSection,
+    SynchronyModelSection,
+    SynchronyRecipe,
+    SyntheticSection,
     TrainSection,
 )
+
+EASY = SoundSection(easy_part=96 / 196, easy_share=0.75)
+"""Misaligned sounds of other videos until epoch 96 of 196, then for three quarters of a batch; DropPathway is the models'."""
 
 
 def _kinetics(name: str, batch_size: int, precise_bn: int) -> ClassifyRecipe:
     """8 GPUs: half cosine over 196 epochs, 34 of them warm-up; tested on 10 clips of 3 crops, each with its own sound."""
-    clip = ClipSection(num_frames=32, frame_stride=2, fps=30, size=224, crop="random_short_side", short_side=(256, 320))
     return ClassifyRecipe(
         model=ClassifierSection(name=name, dropout=0.5),
-        data=DataSection(clip=clip, augment=AugmentSection(flip=0.5)),
+        data=_kinetics_data(),
+        sound=EASY,
         optim=OptimSection(name="sgd", lr=0.1, lr_batch=batch_size, weight_decay=1e-4),
         schedule=ScheduleSection(epochs=196, batch_size=batch_size, warmup_epochs=34, start_lr=0.01),
         train=TrainSection(precise_bn=precise_bn, checkpoint_every=1000, eval_every_epochs=10),
         evaluation=EvalSection(num_clips=10, num_crops=3, size=256),
     )
+
+
+def _kinetics_data() -> DataSection:
+    clip = ClipSection(num_frames=32, frame_stride=2, fps=30, size=224, crop="random_short_side", short_side=(256, 320))
+    return DataSection(clip=clip, augment=AugmentSection(flip=0.5))
 
 
 def avslowfast_r50_4x16_k400() -> ClassifyRecipe:
@@ -51,7 +63,41 @@ def avslowfast_tiny() -> ClassifyRecipe:
     clip = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
     return ClassifyRecipe(
         model=ClassifierSection(name="avslowfast_tiny"),
-        data=DataSection(clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)),
+        data=DataSection(
+            synthetic=SyntheticSection(sound=True), clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)
+        ),
+        sound=SoundSection(drop_clips=0.2),
+        optim=OptimSection(lr=4e-3, weight_decay=0.05, clip_norm=1.0),
+        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
+        train=TrainSection(checkpoint_every=500),
+    )
+
+
+def avslowfast_r50_4x16_selfsup() -> SynchronyRecipe:
+    """AVSlowFast 4x16 R50 from synchrony alone, on Kinetics-400 without labels: the settings of its classifier.
+
+    The paper adds the prediction of rotations, which is not here.
+    """
+    return SynchronyRecipe(
+        model=SynchronyModelSection(name="avslowfast_r50_4x16"),
+        data=_kinetics_data(),
+        sound=EASY,
+        optim=OptimSection(name="sgd", lr=0.1, lr_batch=64, weight_decay=1e-4),
+        schedule=ScheduleSection(epochs=196, batch_size=64, warmup_epochs=34, start_lr=0.01),
+        train=TrainSection(checkpoint_every=1000),
+    )
+
+
+def avslowfast_tiny_selfsup() -> SynchronyRecipe:
+    """A tiny AVSlowFast from synchrony alone, with clips of a second.
+
+    For own videos: in the synthetic world sounds do not follow the motion, so that there is nothing to learn.
+    """
+    clip = ClipSection(num_frames=16, frame_stride=1, fps=16, size=32, crop="center")
+    return SynchronyRecipe(
+        model=SynchronyModelSection(name="avslowfast_tiny"),
+        data=DataSection(synthetic=SyntheticSection(sound=True), clip=clip, augment=AugmentSection(flip=0.5, shift=4)),
+        sound=SoundSection(drop_pathway=0.8, sync_levels=("res3", "res4", "res5")),
         optim=OptimSection(lr=2e-3, weight_decay=0.05, clip_norm=1.0),
         schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
         train=TrainSection(checkpoint_every=500),

@@ -109,6 +109,17 @@ _LAPTOP = [
         recipes=("mae_st_tiny_8x4x4_classifier",), params=492_010, macs=74_565_312, formats=_FORMATS[:1], licence="Apache-2.0",
         summary="classifier for laptops, patches long in time: learns motion from random weights",
     ),
+    # plain transformers at the multiply-adds of mvit_tiny, to compare with
+    *(
+        ZooEntry(
+            f"mae_st_vit_tiny{end}_narrow", "mae_st", f"{_SYSTEM}.builders:video_classifier", f"{_SYSTEM}.weights:load",
+            "classify", _TINY_INPUT,
+            config={**_TINY, "dim": 76, "num_heads": 2, "patch": patch, "num_classes": 10, "head_std": 0.02},
+            recipes=(f"mae_st_tiny{end}_narrow_classifier",), params=params, macs=49_619_032, formats=_FORMATS[:1],
+            licence="Apache-2.0", summary="classifier for laptops, as costly as mvit_tiny",
+        )
+        for end, patch, params in (("", (2, 8, 8), 313_358), ("_8x4x4", (8, 4, 4), 316_550))
+    ),
 ]  # fmt: skip
 
 ENTRIES: tuple[ZooEntry, ...] = (

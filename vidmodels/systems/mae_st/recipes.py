@@ -193,6 +193,18 @@ def mae_st_tiny_8x4x4_classifier() -> ClassifyRecipe:
     )
 
 
+def mae_st_tiny_narrow_classifier() -> ClassifyRecipe:
+    """A plain transformer at the multiply-adds of `mvit_tiny`, with patches of 2 x 8 x 8: the control."""
+    base = mae_st_tiny_classifier()
+    return base.replace(model=base.model.replace(name="mae_st_vit_tiny_narrow"))
+
+
+def mae_st_tiny_8x4x4_narrow_classifier() -> ClassifyRecipe:
+    """A plain transformer at the multiply-adds of `mvit_tiny`, with patches of 8 x 4 x 4."""
+    base = mae_st_tiny_8x4x4_classifier()
+    return base.replace(model=base.model.replace(name="mae_st_vit_tiny_8x4x4_narrow"))
+
+
 def mae_st_tiny_probe() -> ClassifyRecipe:
     """A linear probe of the tiny encoder (`--init`): everything but the head is frozen."""
     base = mae_st_tiny_classifier()

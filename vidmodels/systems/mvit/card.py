@@ -45,6 +45,7 @@ def _detector(name: str, frames: int, stride: int, params: int, ava: str, **conf
     return ZooEntry(
         name, "mvit", f"{_SYSTEM}.builders:mvit", f"{_SYSTEM}.weights:load", "detect_actions", _clip(frames, stride),
         config={"num_frames": frames, "num_classes": 80, "detection": True, **config},
+        recipes=("mvit_b_16x4_ava",) if name == "mvit_b_16x4_ava" else (),
         published={"AVA v2.2": f"{ava} mAP, centre crop"}, params=params, formats=_FORMATS[:2], licence=_LICENCE,
         summary="what each given person does",
     )  # fmt: skip
@@ -54,10 +55,10 @@ _TINY = ZooEntry(
     "mvit_tiny", "mvit", f"{_SYSTEM}.builders:mvit", f"{_SYSTEM}.weights:load", "classify",
     InputSpec(num_frames=16, frame_stride=1, size=32),
     config={
-        "dim": 32, "depth": 6, "stage_starts": (2, 4), "num_frames": 16, "size": 32, "kv_stride": (1, 4, 4), "num_classes": 10,
-        "init": "xavier",
+        "dim": 32, "depth": 6, "stage_starts": (2, 4), "num_frames": 16, "size": 32, "patch": (7, 7, 7),
+        "patch_stride": (4, 4, 4), "patch_padding": (3, 3, 3), "kv_stride": (1, 1, 1), "num_classes": 10, "init": "xavier",
     },
-    recipes=("mvit_tiny_classifier",), params=583_978, macs=69_562_496, formats=_FORMATS[:1], licence="Apache-2.0",
+    recipes=("mvit_tiny_classifier",), params=602_666, macs=49_916_032, formats=_FORMATS[:1], licence="Apache-2.0",
     summary="classifier for laptops: pooled attention on a grid of 8 x 8 x 8",
 )  # fmt: skip
 

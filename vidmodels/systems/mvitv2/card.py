@@ -57,6 +57,7 @@ def _detector(size: str, frames: int, stride: int, side: int, params: int, ava: 
         f"mvitv2_{size}_{frames}x{stride}{end}_ava", "mvitv2", f"{_SYSTEM}.builders:mvitv2", f"{_SYSTEM}.weights:load",
         "detect_actions", _clip(frames, stride, side, size),
         config={"num_frames": frames, "size": side, "num_classes": 80, "detection": True, **_SIZES[size]},
+        recipes=("mvitv2_s_16x4_ava",) if (size, frames) == ("s", 16) else (),
         published={"AVA v2.2": f"mAP, centre crop / full frame: {ava}"}, params=params, formats=_VIDEO_FORMATS[:2],
         licence=_LICENCE, summary="what each given person does",
     )  # fmt: skip
@@ -74,11 +75,11 @@ _TINY = ZooEntry(
     "mvitv2_tiny_video", "mvitv2", f"{_SYSTEM}.builders:mvitv2", f"{_SYSTEM}.weights:load", "classify",
     InputSpec(num_frames=16, frame_stride=1, size=32),
     config={
-        "dim": 32, "depth": 6, "stage_starts": (2, 4), "num_frames": 16, "size": 32, "kv_stride": (1, 4, 4), "num_classes": 10,
-        "init": "xavier",
+        "dim": 32, "depth": 6, "stage_starts": (2, 4), "num_frames": 16, "size": 32, "patch": (7, 7, 7),
+        "patch_stride": (4, 4, 4), "patch_padding": (3, 3, 3), "kv_stride": (1, 1, 1), "num_classes": 10, "init": "xavier",
     },
-    recipes=("mvitv2_tiny_video_classifier",), params=540_202, macs=60_979_328, formats=_VIDEO_FORMATS[:1],
-    licence="Apache-2.0", summary="classifier of video for laptops: pooled attention on a grid of 8 x 8 x 8",
+    recipes=("mvitv2_tiny_video_classifier",), params=557_994, macs=45_729_920, formats=_VIDEO_FORMATS[:1],
+    licence="Apache-2.0", summary="classifier of video for laptops: pooled attention on a grid of 4 x 8 x 8",
 )  # fmt: skip
 
 ENTRIES: tuple[ZooEntry, ...] = (

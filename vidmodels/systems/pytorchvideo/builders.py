@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import nn
-
 from vidmodels.backbones.resnet3d import ConvB, ResNet3d, ResNet3dConfig, Size3
 from vidmodels.backbones.resnet3d_archs import ResNetOptions, resnet_config
 from vidmodels.core.errors import ConfigError
@@ -35,8 +33,8 @@ def csn(
     width) of the stages' first blocks; size: side of the training crop, from which the head's window follows (None: the
     head pools all). identity_start: blocks begin as the identity. The number of frames changes no weight.
     """
-    config = _config(depth, width, drop_path, strides, "depthwise", stem_kernel=3, stem_pool=stem_pool)
-    return _classifier(config, num_classes, size, dropout, "logits", identity_start)
+    options = ResNetOptions(depth, width, drop_path=drop_path, stem_pool=stem_pool, identity_start=identity_start)
+    return _classifier(_config(options, strides, "depthwise", stem_kernel=3), num_classes, size, dropout, "logits")
 
 
 def r2plus1d(
@@ -54,30 +52,20 @@ def r2plus1d(
 
     There is no pooling after the stem, and no wider middle between the two convolutions. Settings are those of `csn`.
     """
-    config = _config(depth, width, drop_path, strides, "2plus1d", stem_kernel=1, stem_pool=False)
-    return _classifier(config, num_classes, size, dropout, "scores", identity_start)
+    options = ResNetOptions(depth, width, drop_path=drop_path, stem_pool=False, identity_start=identity_start)
+    return _classifier(_config(options, strides, "2plus1d", stem_kernel=1), num_classes, size, dropout, "scores")
 
 
-def _config(
-    depth: Depth, width: int, drop_path: float, strides: tuple[Size3, ...], conv_b: ConvB, stem_kernel: int, stem_pool: bool
-) -> ResNet3dConfig:
+def _config(options: ResNetOptions, strides: tuple[Size3, ...], conv_b: ConvB, stem_kernel: int) -> ResNet3dConfig:
     # as a 2-D network, then with the strides and the second convolution that are its own
-    base = resnet_config("slow_c2d", ResNetOptions(depth=depth, width=width, drop_path=drop_path))
+    base = resnet_config("slow_c2d", options)
     if len(strides) != len(base.stages) or any(len(stride) != 3 for stride in strides):
         raise ConfigError(f"strides {tuple(strides)} must name (time, height, width) of four stages, as in {CSN_STRIDES}")
     stages = tuple(replace(stage, stride=(t, h, w)) for stage, (t, h, w) in zip(base.stages, strides))
-    return replace(base, stages=stages, conv_b=conv_b, stem_kernel=stem_kernel, stem_pool=stem_pool)
+    return replace(base, stages=stages, conv_b=conv_b, stem_kernel=stem_kernel)
 
 
-def _classifier(
-    config: ResNet3dConfig, num_classes: int, size: int | None, dropout: float, average: Average, identity_start: bool
-) -> ClipClassifier:
+def _classifier(config: ResNet3dConfig, num_classes: int, size: int | None, dropout: float, average: Average) -> ClipClassifier:
     backbone = ResNet3d(config)
-    if not identity_start:
-        for block in backbone.blocks():
-            nn.init.ones_(block.last_norm.weight)  # type: ignore[arg-type,union-attr]
-    shrunk = 2 * (2 if config.stem_pool else 1)
-    for stage in config.stages:
-        shrunk *= stage.stride[-1]
-    window = None if size is None else -(-size // shrunk)
+    window = None if size is None else -(-size // config.stride)
     return ClipClassifier(backbone, ClipHead(backbone.dims, num_classes, window, dropout, average=average))

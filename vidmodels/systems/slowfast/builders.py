@@ -24,12 +24,13 @@ class HeadSettings:
     """What the heads of the family vary.
 
     size: side of the training crop in pixels, from which the classifier's pooling window follows (None: it pools all).
+    activation: by default softmax for a classifier, sigmoid for a detector.
     """
 
     num_classes: int = 400
     size: int | None = 224
     dropout: float = 0.5
-    activation: Activation = "softmax"
+    activation: Activation | None = None
     average: Average = "scores"
     roi_aligned: bool = True
 
@@ -83,11 +84,13 @@ def _split(settings: dict[str, Any], detection: bool) -> tuple[ResNetOptions, He
 
 
 def _with_head(backbone: ResNet3d | SlowFast, settings: HeadSettings, detection: bool) -> nn.Module:
+    last = backbone.slow if isinstance(backbone, SlowFast) else backbone
+    cell = last.config.stride
     if detection:
-        head = RoiActionHead(
-            backbone.dims, settings.num_classes, 16, settings.roi_aligned, settings.dropout, settings.activation
-        )
+        activation = settings.activation or "sigmoid"
+        head = RoiActionHead(backbone.dims, settings.num_classes, cell, settings.roi_aligned, settings.dropout, activation)
         return ActionDetector(backbone, head)
-    window = None if settings.size is None else -(-settings.size // 32)
-    clip = ClipHead(backbone.dims, settings.num_classes, window, settings.dropout, settings.activation, settings.average)
+    window = None if settings.size is None else -(-settings.size // cell)
+    activation = settings.activation or "softmax"
+    clip = ClipHead(backbone.dims, settings.num_classes, window, settings.dropout, activation, settings.average)
     return ClipClassifier(backbone, clip)

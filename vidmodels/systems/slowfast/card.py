@@ -56,7 +56,7 @@ def _detector(name: str, builder: str, clip: InputSpec, params: int, ava: str, *
     return ZooEntry(
         name, "slowfast", f"{_SYSTEM}.builders:{builder}", f"{_SYSTEM}.weights:load", "detect_actions", clip,
         config={"detection": True, "num_classes": 80, "activation": "sigmoid", "num_frames": clip.num_frames, **config},
-        published={"AVA": ava}, params=params, formats=_FORMATS[:-1], licence=_LICENCE,
+        recipes=_recipes(name), published={"AVA": ava}, params=params, formats=_FORMATS[:-1], licence=_LICENCE,
         summary="what each given person does",
     )  # fmt: skip
 
@@ -66,6 +66,8 @@ def _recipes(name: str) -> tuple[str, ...]:
 
 
 _RECIPES = {
+    "slow_r50_4x16_ava": ("slow_r50_4x16_ava",),
+    "slowfast_r50_8x8_ava": ("slowfast_r50_8x8_ava",),
     "c2d_r50_8x8": ("c2d_r50_8x8_k400",),
     "i3d_r50_8x8": ("i3d_r50_8x8_k400",),
     "i3d_nln_r50_8x8": ("i3d_nln_r50_8x8_k400",),
@@ -139,10 +141,15 @@ _AVA = (
 
 
 def _tiny(name: str, builder: str, frames: int, params: int, macs: int, summary: str, **config: Any) -> ZooEntry:
+    """A network for frames of 32 pixels: the stem halves them once, and no block begins as the identity, from which networks
+    of one block a stage learn slowly."""
     return ZooEntry(
         name, "slowfast", f"{_SYSTEM}.builders:{builder}", f"{_SYSTEM}.weights:load", "classify",
         InputSpec(num_frames=frames, frame_stride=16 // frames, size=32),
-        config={"depth": (1, 1, 1, 1), "num_frames": frames, "size": 32, "num_classes": 10, "dropout": 0.0, **config},
+        config={
+            "depth": (1, 1, 1, 1), "stem_pool": False, "identity_start": False, "num_frames": frames, "size": 32,
+            "num_classes": 10, "dropout": 0.0, **config,
+        },
         recipes=(name,), params=params, macs=macs, formats=_FORMATS[:1], licence="Apache-2.0",
         summary=f"for laptops: {summary}",
     )  # fmt: skip
@@ -150,11 +157,21 @@ def _tiny(name: str, builder: str, frames: int, params: int, macs: int, summary:
 
 _LAPTOP = (
     _tiny(
-        "slowfast_tiny", "slowfast", 16, 838_974, 30_767_360, "two pathways, 4 and 16 frames",
-        width=16, beta_inv=4, lateral_kernel=5,
+        "slowfast_tiny", "slowfast", 16, 322_422, 45_985_536, "two pathways, 4 and 16 frames",
+        width=8, beta_inv=2, lateral_kernel=5,
     ),
-    _tiny("slow_tiny", "single_pathway", 4, 1_801_222, 31_720_192, "one pathway, widened to slowfast_tiny's cost", width=28),
-    _tiny("i3d_tiny", "single_pathway", 16, 308_902, 47_853_312, "kernels over time in every stage", arch="i3d", width=12),
-    _tiny("c2d_tiny", "single_pathway", 16, 645_652, 31_248_000, "no kernel over time: the control", arch="c2d", width=18),
+    _tiny("slow_tiny", "single_pathway", 4, 749_332, 48_168_576, "one pathway, widened to slowfast_tiny's cost", width=18),
+    _tiny("i3d_tiny", "single_pathway", 16, 140_914, 44_927_488, "kernels over time in every stage", arch="i3d", width=8),
+    _tiny("c2d_tiny", "single_pathway", 16, 290_038, 43_503_360, "no kernel over time: the control", arch="c2d", width=12),
 )  # fmt: skip
-ENTRIES: tuple[ZooEntry, ...] = (*_LAPTOP, *_SINGLE, *_DOUBLE, *_HUB, *_AVA)
+_TINY_DETECTOR = ZooEntry(
+    "slowfast_tiny_detector", "slowfast", f"{_SYSTEM}.builders:slowfast", f"{_SYSTEM}.weights:load", "detect_actions",
+    InputSpec(num_frames=16, frame_stride=1, size=64),
+    config={
+        "detection": True, "num_classes": 10, "activation": "sigmoid", "num_frames": 16, "depth": (1, 1, 1, 1), "width": 8,
+        "beta_inv": 4, "lateral_kernel": 5, "strides": (1, 2, 1, 1), "dilations": (1, 1, 1, 1),
+    },
+    recipes=("slowfast_tiny_detector",), params=214_300, formats=_FORMATS[:1], licence="Apache-2.0",
+    summary="for laptops: how each given shape moves",
+)  # fmt: skip
+ENTRIES: tuple[ZooEntry, ...] = (*_LAPTOP, _TINY_DETECTOR, *_SINGLE, *_DOUBLE, *_HUB, *_AVA)

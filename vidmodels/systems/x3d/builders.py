@@ -22,7 +22,7 @@ def x3d(
     num_classes: int = 400,
     head_dim: int = 2048,
     dropout: float = 0.5,
-    activation: Activation = "softmax",
+    activation: Activation | None = None,
     average: Average = "scores",
     lin_norm: bool = False,
     detection: bool = False,
@@ -31,8 +31,9 @@ def x3d(
     """X3D, a classifier or (detection) a detector of actions.
 
     size: side of the training crop in pixels, from which the classifier's pooling window follows (None: it pools all);
-    head_dim: width of the features; lin_norm: see X3DHead. network: fields of X3DConfig. The number of frames changes no
-    weight. Raises ConfigError for settings that cannot be.
+    head_dim: width of the features; activation: by default softmax for a classifier, sigmoid for a detector; lin_norm: see
+    X3DHead. network: fields of X3DConfig. The number of frames changes no weight. Raises ConfigError for
+    settings that cannot be.
     """
     if num_frames < 1:
         raise ConfigError(f"num_frames {num_frames} must be 1 or more")
@@ -41,8 +42,8 @@ def x3d(
     backbone = X3D(X3DConfig(**{**(DETECTION if detection else {}), **network}))
     dim, inner, stride = backbone.dims[0], backbone.inner, backbone.config.stride
     if detection:
-        action = X3DActionHead(dim, inner, num_classes, head_dim, stride, dropout, activation)
+        action = X3DActionHead(dim, inner, num_classes, head_dim, stride, dropout, activation or "sigmoid")
         return ActionDetector(backbone, action)
     window = None if size is None else -(-size // stride)
-    head = X3DHead(dim, inner, num_classes, head_dim, window, dropout, activation, average, lin_norm)
+    head = X3DHead(dim, inner, num_classes, head_dim, window, dropout, activation or "softmax", average, lin_norm)
     return ClipClassifier(backbone, head)

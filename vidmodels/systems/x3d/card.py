@@ -43,8 +43,9 @@ def _detector(name: str, params: int, **config: Any) -> ZooEntry:
 
 ENTRIES: tuple[ZooEntry, ...] = (
     _classifier(
-        "x3d_tiny", InputSpec(num_frames=16, frame_stride=1, size=32), 1_061_998, 48_710_176, "classifier for laptops",
-        recipe="x3d_tiny", depth_factor=1.0, head_dim=256, num_classes=10,
+        "x3d_tiny", InputSpec(num_frames=16, frame_stride=1, size=32), 234_128, 42_594_336, "classifier for laptops",
+        recipe="x3d_tiny", width_factor=1.0, depth_factor=1.0, base_depths=(1, 2, 3, 2), strides=(1, 2, 2, 2), head_dim=256,
+        identity_start=False, num_classes=10,
     ),
     _classifier(
         "x2d", InputSpec(num_frames=1, frame_stride=1, size=112), 1_633_560, 20_662_304,

@@ -1,0 +1,104 @@
+"""Classification of clips as a kind of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.common.kinds.base import Kind, class_names
+from pipelines.common.kinds.sound import empty_sound, hearing_of, sound_settings
+from vidmodels.core.errors import DataError
+from vidmodels.core.recipe import ClassifyRecipe
+from vidmodels.data.reader import ViewReader
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidmodels.core.batch import Batch
+    from vidmodels.data.reader import TrainReader
+    from vidmodels.tasks.base import Task
+    from vidmodels.training.distributed import World
+    from vidmodels.training.evaluation import Evaluation
+
+
+class Classify(Kind[ClassifyRecipe]):
+    """Videos with one class or several, evaluated over the views of each validation video."""
+
+    task = "classify"
+    new_on_start = ("head.projection.*", "head.weight", "head.bias")  # other classes: a new head, which the load report says
+
+    def reader(self) -> TrainReader:
+        hearing = hearing_of(self.entry(), self.recipe.sound)
+        return self.sources.reader(self.recipe.data, self.recipe.train.seed, hearing)
+
+    def model_settings(self) -> dict[str, Any]:
+        settings = super().model_settings() | {"num_classes": len(class_names(self.sources))}
+        settings |= sound_settings(self.entry(), self.recipe.sound)
+        if self.recipe.model.drop_path:
+            settings["drop_path"] = self.recipe.model.drop_path
+        if self.sources.train[0].multi_label:
+            settings["activation"] = "sigmoid"
+        return settings | {"dropout": self.recipe.model.dropout}
+
+    def make_task(self, model: Any) -> Task:
+        from vidmodels.tasks.audiovisual import ClassifyAudiovisual
+        from vidmodels.tasks.classify import Classify as ClassifyTask
+        from vidmodels.tasks.hearing import refuse_mixing
+
+        augment = self.recipe.data.augment
+        if model.input.audio is None:
+            return ClassifyTask(class_names(self.sources), model.input, augment)
+        refuse_mixing(augment)
+        return ClassifyAudiovisual(class_names(self.sources), model.input, augment, self.recipe.sound)
+
+    def try_shapes(self, model: Any, clips: Any) -> None:
+        rows = empty_sound(model.input, clips)
+        if rows is None:
+            model(clips)
+        else:
+            model(clips, rows)
+
+    def inputs(self, ready: Batch, model: Any) -> tuple[Tensor, ...]:
+        if model.input.audio is None:
+            return super().inputs(ready, model)
+        from vidmodels.tasks.hearing import sound_of
+
+        return ready.clips[ready.valid], *(each[ready.valid] for each in sound_of(ready, model.input.audio))
+
+    @property
+    def metric(self) -> str:
+        if self.sources.val is None:
+            return "loss"
+        return "val_map" if self.sources.val.multi_label else "val_top1"
+
+    @property
+    def evaluates(self) -> bool:
+        return self.sources.val is not None
+
+    def view_reader(self) -> ViewReader:
+        """The reader of the validation videos' views. Raises DataError without validation videos."""
+        if self.sources.val is None:
+            raise DataError("no validation videos: name them in data.val_path, or keep a share with data.val_fraction")
+        evaluation = self.recipe.evaluation
+        views = evaluation.num_clips, evaluation.num_crops, evaluation.size
+        return ViewReader(self.sources.val, self.recipe.data.clip, *views, hearing=hearing_of(self.entry()))
+
+    def evaluate(self, model: Any, world: World) -> Evaluation:
+        from vidmodels.training.distributed import gather_objects
+        from vidmodels.training.evaluation import chunks, join_scores, score_views, summarise
+
+        reader, views = self.view_reader(), self.recipe.evaluation
+        mine = range(world.rank, len(reader.manifest), world.size)
+        parts = [
+            score_views(model, reader.read_batch(part), model.input, views.batch_size, world.device, combine=views.combine)
+            for part in chunks(mine, views.batch_size)
+        ]
+        everyone = gather_objects(join_scores(parts), world)
+        return summarise(join_scores(everyone), class_names(self.sources))
+
+    def pictures(self, model: Any, folder: Path) -> None:
+        from pipelines.common.pictures import save_evaluation
+        from vidmodels.training.distributed import World
+
+        if self.evaluates:
+            save_evaluation(self.evaluate(model, World()), class_names(self.sources), folder)

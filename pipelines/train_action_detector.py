@@ -1,0 +1,27 @@
+"""Training of a detector of actions: `python pipelines/train_action_detector.py [RECIPE] --data.path BOXES --init WEIGHTS`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# `ray job submit --working-dir .` runs this file without installing the package
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipelines.common.program import run_program
+from vidmodels.core.recipe import DetectRecipe
+
+
+def main() -> None:
+    """Parse, train, register."""
+    run_program("train_action_detector", DetectRecipe, "slowfast_tiny_detector", _execute)
+
+
+def _execute(invocation) -> int:
+    from pipelines.common.execute import execute
+
+    return execute(invocation)
+
+
+if __name__ == "__main__":
+    main()
