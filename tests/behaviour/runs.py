@@ -98,6 +98,14 @@ class Lab:
         )  # fmt: skip
         return metrics["val_top1"]
 
+    def detect(self, name: str, seed: int, steps: int, *words: str) -> float:
+        """Mean average precision of a tiny detector on the validation key frames of the crowded world, boxes given."""
+        metrics = self.run(
+            "train_action_detector", f"{name}-seed{seed}", "slowfast_tiny_detector", *_length(steps, self.videos),
+            "--data.synthetic.num-videos", str(self.videos), "--train.seed", str(seed), *words,
+        )  # fmt: skip
+        return metrics["val_map"]
+
 
 def _length(steps: int, videos: int, warming: float = 0.1, batch: int = 16) -> list[str]:
     """Settings of a schedule of `steps` steps, a share of them warming up, however many videos there are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.bench.harness import Ratio, alternate, ratio, seconds, shown
-from vidmodels import zoo
+from vidmodels import Predictor, zoo
 from vidmodels.backbones.slowfast import slow_frames
 
 EQUAL = 1e-4
@@ -76,20 +77,27 @@ RIVALS = {
 
 def forward(rounds: int = 3) -> list[Ratio]:
     """One clip of the published size, float32, all cores: theirs / ours as `Predictor` holds it."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     ratios = [_forward(name, rival, rounds) for name, rival in RIVALS.items()]
     return [*ratios, _mean("forward", ratios, ">= 1.4")]
 
 
+def forward_fast(rounds: int = 3) -> list[Ratio]:
+    """As `forward`, ours with `precision="fast"`; the answers' difference is printed."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    ratios = [_forward(name, rival, rounds, fast=True) for name, rival in RIVALS.items()]
+    return [*ratios, _mean("forward_fast", ratios, ">= 3")]
+
+
 def train_step(rounds: int = 3) -> list[Ratio]:
     """Forward, backward and an SGD step on a batch of two small clips, float32, all cores: theirs / ours."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     ratios = [_train_step(name, rival, rounds) for name, rival in RIVALS.items()]
     return [*ratios, _mean("train_step", ratios, ">= 1.2")]
 
 
 def deploy(rounds: int = 5) -> list[Ratio]:
-    """x3d_xs on one clip, one thread: eager / deployed form."""
+    """x3d_xs on one clip, one thread: eager / deployed form, and eager / the deployed form as ONNX in float and in int8."""
     from vidmodels.inference.deploy import deploy as deployed_form
 
     torch.set_num_threads(1)
@@ -102,7 +110,32 @@ def deploy(rounds: int = 5) -> list[Ratio]:
         a, b = alternate(lambda: seconds(lambda: model(clip)), lambda: seconds(lambda: lean(clip)), rounds)
     shown("eager, as it is created", a)
     shown("deployed", b)
-    return [ratio("deploy", a, b, ">= 1.5")]
+    return [ratio("deploy", a, b, ">= 1.5"), *_deploy_onnx(model, clip, rounds)]
+
+
+def _deploy_onnx(model: nn.Module, clip: Tensor, rounds: int) -> list[Ratio]:
+    """The deployed form in ONNX Runtime against the eager model; agreement and size of int8 are printed."""
+    from vidmodels.inference.export import export_model, open_exported, synthetic_calibration
+
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("onnx", "int8"):
+            calibration = synthetic_calibration(model.input) if name == "int8" else None
+            report = export_model(model, f"{folder}/{name}.onnx", "onnx", deployed=True, calibration=calibration, rounds=1)
+            ours = open_exported(report.path)
+            with torch.inference_mode():
+                model(clip), ours(clip)
+                a, b = alternate(lambda: seconds(lambda: model(clip)), lambda: seconds(lambda: ours(clip)), rounds)  # noqa: B023
+            shown(f"deployed, {name}, {report.forms[-1].size / 1e6:.1f} MB", b)
+            if report.int8 is not None:
+                int8 = report.int8
+                print(
+                    f"  int8: highest class as in float for {int8.agreement:.1%} of {int8.clips} calibration clips and "
+                    f"{int8.agreement_others:.1%} of {int8.others} others, relative error {int8.error:.1e} (initial weights: "
+                    "the classes of a clip nearly tie)"
+                )
+            ratios.append(ratio(f"deploy_{name}", a, b))
+    return ratios
 
 
 def _pair(name: str, rival: Rival) -> tuple[nn.Module, Any]:
@@ -115,33 +148,34 @@ def _pair(name: str, rival: Rival) -> tuple[nn.Module, Any]:
     return theirs, ours
 
 
-def _forward(name: str, rival: Rival, rounds: int) -> Ratio:
-    from vidmodels.inference.predictor import Predictor
-
+def _forward(name: str, rival: Rival, rounds: int, fast: bool = False) -> Ratio:
     theirs, ours = _pair(name, rival)
     theirs.eval()
-    predictor = Predictor(ours, device="cpu")
+    predictor = Predictor(ours, device="cpu", precision="fast" if fast else "float32")
     spec = ours.input
     clips = torch.randn(1, 3, spec.num_frames, spec.size, spec.size)
     with torch.inference_mode():
         inputs = rival.adapt(clips)
-        wanted, given = theirs(_fresh(inputs)), predictor.model(clips)
+        clips = clips.contiguous(memory_format=torch.channels_last_3d)  # as Predictor gives decoded frames to the model
+        wanted, given = theirs(_fresh(inputs)), _answer(predictor, clips)
         if rival.scores:
             given = given.softmax(-1)
         error = ((given - wanted).abs().max() / wanted.abs().max()).item()
-        if not error <= EQUAL:
+        if not (error <= EQUAL or predictor.precision != "float32"):
             raise AssertionError(f"{name} answers otherwise than {rival.package}'s: relative error {error:.2g}")
-
-        def upper() -> float:
-            return seconds(lambda: theirs(_fresh(inputs)))
-
-        def lower() -> float:
-            return seconds(lambda: predictor.model(clips))
-
-        a, b = alternate(upper, lower, rounds)
+        a, b = alternate(
+            lambda: seconds(lambda: theirs(_fresh(inputs))), lambda: seconds(lambda: _answer(predictor, clips)), rounds
+        )
     shown(f"{name}: {rival.package}", a)
-    shown(f"{name}: ours (difference {error:.1e})", b)
-    return ratio(f"forward_{name}", a, b, ">= 2.2" if name.startswith("x3d") else ">= 0.97")
+    shown(f"{name}: ours, {predictor.precision} (difference {error:.1e})", b)
+    bound = "" if fast else ">= 2.2" if name.startswith("x3d") else ">= 0.97"
+    return ratio(f"forward_{'fast_' if fast else ''}{name}", a, b, bound)
+
+
+def _answer(predictor: Any, clips: Tensor) -> Tensor:
+    """Logits of clips that are normalised already, in the predictor's arithmetic."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=predictor.precision == "bf16"):
+        return predictor.model(clips).float()
 
 
 def _train_step(name: str, rival: Rival, rounds: int) -> Ratio:

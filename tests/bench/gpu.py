@@ -32,7 +32,7 @@ def gpu() -> list[Ratio]:
         print("  no GPU on this machine, nothing to measure")
         return []
     a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    rate = 2 * 8192**3 / (_mean_ms(lambda: a @ a, steps=50) / 1000)
+    rate = 2 * 8192**3 / (mean_ms(lambda: a @ a, steps=50) / 1000)
     print(f"  {torch.cuda.get_device_name()}, torch {torch.__version__}: matrix product {rate / 1e12:.0f} TFLOP/s in bf16")
     speed, batch = max(_setting(batch, False, rate) for batch in BATCHES)
     compiled = _setting(batch, True, rate)[0] > speed
@@ -41,10 +41,10 @@ def gpu() -> list[Ratio]:
 
 def _setting(batch: int, compiled: bool, rate: float) -> tuple[float, int]:
     """(clips/s, batch) of a whole step: forward, backward, clipping and AdamW."""
-    _tidy()
+    tidy()
     name = f"compile {compiled!s:<5} batch {batch:<3}"
     try:
-        ms = _mean_ms(_step(_model(compiled), torch.randn(batch, *CLIP, device="cuda")))
+        ms = mean_ms(_step(_model(compiled), torch.randn(batch, *CLIP, device="cuda")))
     except torch.OutOfMemoryError:
         print(f"  {name} does not fit", flush=True)
         return 0.0, batch
@@ -57,7 +57,7 @@ def _setting(batch: int, compiled: bool, rate: float) -> tuple[float, int]:
 
 def _sparse(decoder: bool) -> list[Ratio]:
     """Forward and backward, not compiled: dense encoding with mask tokens / sparse at 0.9."""
-    _tidy()
+    tidy()
     clips = torch.randn(DENSE_BATCH, *CLIP, device="cuda")
     model = _model(False)
     dense = DenseEncoder(model.encoder).to("cuda")
@@ -81,7 +81,7 @@ def _sparse(decoder: bool) -> list[Ratio]:
 
     run_dense = work(lambda: dense(clips, mask), natural)
     run_sparse = work(lambda: model.encoder(clips, keep), restore)
-    a, b = alternate(lambda: _mean_ms(run_dense, 5), lambda: _mean_ms(run_sparse, 20), ROUNDS)
+    a, b = alternate(lambda: mean_ms(run_dense, 5), lambda: mean_ms(run_sparse, 20), ROUNDS)
     shown("dense, encoder and decoder" if decoder else "dense, encoder alone", a, "ms")
     shown("sparse", b, "ms")
     wanted = "> 4 (paper: > 4 by the clock, 7.7 by arithmetic)" if decoder else ""
@@ -90,10 +90,10 @@ def _sparse(decoder: bool) -> list[Ratio]:
 
 def _loop(batch: int, compiled: bool, steps: int = 20) -> Ratio:
     """A bare step on clips that lie on the GPU / the training loop's, whose uint8 clips lie in the CPU's memory."""
-    _tidy()
+    tidy()
     bare = _step(_model(compiled), torch.randn(batch, *CLIP, device="cuda"))
     loop = _loop_step(batch, compiled)
-    a, b = alternate(lambda: _mean_ms(bare, steps), lambda: loop(steps), ROUNDS)
+    a, b = alternate(lambda: mean_ms(bare, steps), lambda: loop(steps), ROUNDS)
     shown(f"bare step, batch {batch}", a, "ms")
     shown("step of the training loop", b, "ms")
     return ratio("gpu_loop", a, b, ">= 0.95")
@@ -161,7 +161,7 @@ def _step(model: nn.Module, clips: torch.Tensor) -> Callable[[], None]:
     return work
 
 
-def _mean_ms(work: Callable[[], object], steps: int = 20, warm: int = 3) -> float:
+def mean_ms(work: Callable[[], object], steps: int = 20, warm: int = 3) -> float:
     for _ in range(warm):
         work()
     torch.cuda.synchronize()
@@ -172,7 +172,7 @@ def _mean_ms(work: Callable[[], object], steps: int = 20, warm: int = 3) -> floa
     return 1000 * (time.perf_counter() - start) / steps
 
 
-def _tidy() -> None:
+def tidy() -> None:
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
