@@ -52,8 +52,13 @@ def test_a_detector_finds_each_actors_motion_and_one_frame_does_not(lab):
 
 def test_sound_tells_classes_that_pictures_cannot(lab):
     """Pictures alone stay near one half of the four classes that differ in pairs by their sound."""
-    told, others = sound_accuracy(lab, 0, 1000, silent=False)
-    told_silently, others_silently = sound_accuracy(lab, 0, 1000, silent=True)
-    assert told > 0.85
-    assert told_silently < 0.6
-    assert others > others_silently - 0.06  # one seed: two standard errors of the difference
+    told, _ = sound_accuracy(lab, 0, 600, silent=False)
+    told_silently, _ = sound_accuracy(lab, 0, 600, silent=True)
+    assert told > 0.8
+    assert told_silently < 0.62
+
+
+@pytest.mark.parametrize("recipe", ["slowfast_tiny", "i3d_tiny", "csn_tiny", "x3d_tiny"])
+def test_the_tiny_forms_learn(lab, recipe):
+    """Half of the steps of the tables, in which they reach 91 to 98 %; where one frame stays at chance."""
+    assert lab.classify(recipe, 0, 500, recipe=recipe) > 0.6

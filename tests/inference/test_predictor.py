@@ -166,3 +166,8 @@ def test_the_clips_of_the_training_are_those_of_predictions(tmp_path):
     info = VideoInfo(32.0, 10.0, 32, 32, 320, "h264", "mp4", "yuv420p")
     (span,) = view_spans(info, spec, 1)
     assert span.times == pytest.approx([2 * n + 1 for n in range(16)], abs=0.1), "the middle of each of 16 parts"
+
+
+def test_a_detector_of_actions_is_sent_to_where_boxes_are_taken():
+    with pytest.raises(ConfigError, match="slowfast_tiny_detector is a model for detect_actions.*vidmodels detect-actions"):
+        make_predictor("slowfast_tiny_detector").predict("clip.mp4")

@@ -190,10 +190,12 @@ class Predictor:
 
     def _check_classifies(self) -> None:
         if self._entry is not None and self._entry.task != "classify":
-            raise ConfigError(
-                f"{self.name} is a model for {self._entry.task} and names no classes: take its features, or a model "
-                "that was fine-tuned from it"
+            instead = (
+                "give the boxes of people to `vidmodels detect-actions`, or to an ActionPredictor"
+                if self._entry.task == "detect_actions"
+                else "take its features, or a model that was fine-tuned from it"
             )
+            raise ConfigError(f"{self.name} is a model for {self._entry.task} and names no classes of a video: {instead}")
 
 
 def checked_device(name: str | None) -> torch.device:

@@ -70,3 +70,8 @@ def test_difference_to_the_reference_s_count_is_normalisation(name, counted):
     model = model_of(name)
     assert multiply_adds(model) / counted == pytest.approx(1, rel=5e-3)
     assert (multiply_adds(model) + norm_operations(model)) / counted == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mae_st_vit_tiny_narrow", "mae_st_vit_tiny_8x4x4_narrow"])
+def test_plain_transformers_to_compare_with_cost_as_much(name):
+    assert zoo.entry(name).macs == pytest.approx(zoo.entry("mvit_tiny").macs, rel=0.02)

@@ -95,3 +95,10 @@ def test_rows_of_the_card_are_right():
 def test_impossible_factors_are_refused():
     with pytest.raises(ConfigError, match=r"^depth_factor -1 must be greater than 0$"):
         complexity(4, 160, depth_factor=-1)
+
+
+@pytest.mark.parametrize("name", ["c2d_tiny", "i3d_tiny"])
+def test_networks_to_compare_with_cost_as_much_or_a_little_more(name):
+    """The comparison of the paper is one of equal cost, or it says nothing."""
+    ours, theirs = zoo.entry("x3d_tiny").macs, zoo.entry(name).macs
+    assert ours <= theirs <= 1.06 * ours
