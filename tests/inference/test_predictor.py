@@ -169,5 +169,5 @@ def test_the_clips_of_the_training_are_those_of_predictions(tmp_path):
 
 
 def test_a_detector_of_actions_is_sent_to_where_boxes_are_taken():
-    with pytest.raises(ConfigError, match="slowfast_tiny_detector is a model for detect_actions.*vidmodels detect-actions"):
+    with pytest.raises(ConfigError, match=r"slowfast_tiny_detector is a model for detect_actions.*vidmodels detect-actions"):
         make_predictor("slowfast_tiny_detector").predict("clip.mp4")
