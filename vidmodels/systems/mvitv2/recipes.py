@@ -178,7 +178,7 @@ def mvitv2_h_imagenet21k() -> ClassifyRecipe:
 
 
 def mvitv2_tiny_video_classifier() -> ClassifyRecipe:
-    """The tiny classifier on the synthetic world from random weights; what it reaches has not been measured.
+    """The tiny classifier on the synthetic world from random weights: about 94 % after 2,500 steps (one seed).
 
     Nothing may mirror a clip, because the classes are motions; the clip is the whole video. float32, because pooling by
     depthwise convolutions is slower in bfloat16 on a CPU.
