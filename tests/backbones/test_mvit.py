@@ -379,3 +379,15 @@ def test_learns_directions_of_motion_and_needs_the_order_of_frames(form):
         assert torch.equal(model(x).argmax(1), labels)
         # backwards, each direction is its opposite
         assert (model(x.flip(2)).argmax(1) == labels).sum() <= 2
+
+
+def test_mean_pooling_of_maps_smaller_than_the_kernel():
+    """What lies outside counts as zero: of a map of 2 x 2 cells in 3 x 3 windows, each mean is of all four cells over nine."""
+    tokens = torch.arange(4.0).view(1, 4, 1)
+    pooled = pool_tokens(tokens, (1, 2, 2), Pooling((1, 3, 3), (1, 1, 1)), "avg", class_token=False)
+    assert pooled.flatten().tolist() == pytest.approx([6 / 9] * 4)
+    wide = torch.randn(2, 2 * 5 * 5, 3)
+    ours = pool_tokens(wide, (2, 5, 5), Pooling((1, 3, 3), (1, 2, 2)), "avg", class_token=False)
+    volume = wide.transpose(1, 2).unflatten(2, (2, 5, 5))
+    theirs = functional.avg_pool3d(volume, (1, 3, 3), (1, 2, 2), (0, 1, 1)).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(ours, theirs)

@@ -106,7 +106,9 @@ def pool_tokens(
     elif mode == "max":
         volume = functional.max_pool3d(volume, kernel, stride, padding)
     else:
-        volume = functional.avg_pool3d(volume, kernel, stride, padding)
+        # padded by hand: torch refuses maps that are smaller than the kernel, though its own padding would make up for it
+        t, h, w = padding
+        volume = functional.avg_pool3d(functional.pad(volume, (w, w, h, h, t, t)), kernel, stride)
     pooled = volume.permute(0, 2, 3, 4, 1).flatten(1, 3)
     return torch.cat([x[:, :1], pooled], dim=1) if class_token else pooled
 
