@@ -9,8 +9,9 @@ from tests.data.videos import number_of, numbered, write
 from vidmodels.core.clip import ClipRequest
 from vidmodels.core.entry import InputSpec
 from vidmodels.data import boxed_clips
-from vidmodels.data.boxed_clips import centred_request, read_whole_frames, resize, short_side
+from vidmodels.data.boxed_clips import centred_request, read_whole_frames, resize
 from vidmodels.data.decode import Frames, VideoReader
+from vidmodels.data.geometry import short_side
 from vidmodels.data.probe import VideoInfo
 
 

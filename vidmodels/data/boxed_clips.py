@@ -15,6 +15,7 @@ from vidmodels.core.clip import ClipRequest
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.decode import Frames
+from vidmodels.data.geometry import short_side
 from vidmodels.data.probe import VideoInfo
 
 FULL_SIZE_BYTES = 64_000_000
@@ -42,13 +43,6 @@ def centred_request(time: float, spec: InputSpec | ClipSection, info: VideoInfo)
     last = max(1, round(info.duration * fps)) - 1
     picks = (min(max(start + number * spec.frame_stride, 0), last) for number in range(spec.num_frames))
     return ClipRequest(tuple(pick / fps for pick in picks))
-
-
-def short_side(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width of a frame whose short side becomes `size`; the long one is rounded down, as published."""
-    if height <= width:
-        return size, width * size // height
-    return height * size // width, size
 
 
 def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:

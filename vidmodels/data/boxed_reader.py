@@ -14,11 +14,11 @@ import numpy as np
 from vidmodels.core.errors import VidmodelsError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.core.structures import Boxes
-from vidmodels.data.boxed_clips import centred_request, read_whole_frames, short_side
+from vidmodels.data.boxed_clips import centred_request, read_whole_frames
 from vidmodels.data.boxed_manifest import BoxedManifest
 from vidmodels.data.decode import Frames
 from vidmodels.data.frames import open_sample
-from vidmodels.data.geometry import Crop, crop_and_resize, training_crop
+from vidmodels.data.geometry import Crop, crop_and_resize, short_side, training_crop
 from vidmodels.data.keyframes import KeyFrame
 from vidmodels.data.order import hash_key
 from vidmodels.data.probe import TRUSTED

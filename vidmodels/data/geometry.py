@@ -88,3 +88,10 @@ def training_crop(height: int, width: int, spec: ClipSection, rng: np.random.Gen
     if spec.crop == "random_short_side":
         return random_square(height, width, spec, rng)
     return random_resized_crop(height, width, spec.crop_area, spec.crop_aspect, rng)
+
+
+def short_side(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width of a frame whose short side becomes `size`; the long one is rounded down, as published."""
+    if height <= width:
+        return size, width * size // height
+    return height * size // width, size

@@ -10,14 +10,15 @@ from torch.testing import assert_close
 from tests.data.video_transforms.parts import random_video, still_video
 from vidmodels.core.errors import ConfigError
 from vidmodels.data import video_transforms as vt
-from vidmodels.data.video_transforms.spatial import Window, short_side_size, uniform_window
+from vidmodels.data.geometry import short_side
+from vidmodels.data.video_transforms.spatial import Window, uniform_window
 
 
 def test_short_sides():
-    assert short_side_size(48, 64, 20) == (20, 26)
-    assert short_side_size(64, 48, 20) == (26, 20)
-    assert short_side_size(240, 320, 256) == (256, 341)
-    assert short_side_size(50, 50, 20) == (20, 20)
+    assert short_side(48, 64, 20) == (20, 26)
+    assert short_side(64, 48, 20) == (26, 20)
+    assert short_side(240, 320, 256) == (256, 341)
+    assert short_side(50, 50, 20) == (20, 20)
 
 
 def test_scaling_is_bilinear_with_half_pixel_centres():

@@ -16,6 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from vidmodels.core.errors import ConfigError
+from vidmodels.data.geometry import short_side
 from vidmodels.data.video_transforms.structure import Sample, entry_of
 
 
@@ -28,19 +29,12 @@ class Window(NamedTuple):
     width: int
 
 
-def short_side_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width when the short side becomes `size`; the other keeps the ratio, rounded down."""
-    if width < height:
-        return height * size // width, size
-    return size, width * size // height
-
-
 def short_side_scale(video: Tensor, size: int, interpolation: str = "bilinear") -> Tensor:
     """A video [C, T, H, W] with its short side scaled to `size`: half-pixel centres, no antialiasing."""
     if size < 1:
         raise ConfigError(f"the short side cannot be scaled to {size} pixels: give 1 or more")
     height, width = video.shape[-2:]
-    return F.resize(video, list(short_side_size(height, width, size)), v2.InterpolationMode(interpolation), antialias=False)
+    return F.resize(video, list(short_side(height, width, size)), v2.InterpolationMode(interpolation), antialias=False)
 
 
 class ShortSideScale(nn.Module):
