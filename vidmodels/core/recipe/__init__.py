@@ -24,6 +24,7 @@ from vidmodels.core.recipe.tasks import (
     SynchronyModelSection,
     SynchronyRecipe,
 )
+from vidmodels.core.recipe.tiny import WHOLE_VIDEO, tiny_classifier
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
 __all__ = [
@@ -32,5 +33,5 @@ __all__ = [
     "MaskedModelSection", "MaskedRecipe", "MaskedTaskSection", "OptimSection", "Recipe", "RunSection",
     "ScheduleSection", "Section", "SoundSection", "SourceSection", "SynchronyModelSection",
     "SynchronyRecipe", "SyntheticSection", "TrainSection", "VideosSection",
-    "canonical_json", "differing_keys", "flatten", "section_hash",
+    "WHOLE_VIDEO", "canonical_json", "differing_keys", "flatten", "section_hash", "tiny_classifier",
 ]  # fmt: skip

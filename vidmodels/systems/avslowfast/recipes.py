@@ -19,6 +19,7 @@ from vidmodels.core.recipe import (
     SynchronyRecipe,
     SyntheticSection,
     TrainSection,
+    tiny_classifier,
 )
 
 EASY = SoundSection(easy_part=96 / 196, easy_share=0.75)
@@ -59,17 +60,11 @@ def avslowfast_r101_8x8_k400() -> ClassifyRecipe:
 
 
 def avslowfast_tiny() -> ClassifyRecipe:
-    """A tiny AVSlowFast on the synthetic world with sound; the classes are motions, so nothing may mirror a clip."""
-    clip = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
-    return ClassifyRecipe(
-        model=ClassifierSection(name="avslowfast_tiny"),
-        data=DataSection(
-            synthetic=SyntheticSection(sound=True), clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)
-        ),
+    """A tiny AVSlowFast on the synthetic world with sound."""
+    base = tiny_classifier("avslowfast_tiny", lr=4e-3)
+    return base.replace(
+        data=base.data.replace(synthetic=SyntheticSection(sound=True)),
         sound=SoundSection(drop_clips=0.2),
-        optim=OptimSection(lr=4e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
-        train=TrainSection(checkpoint_every=500),
     )
 
 

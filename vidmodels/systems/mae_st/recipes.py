@@ -6,6 +6,7 @@ A batch is counted in videos; learning rates hold for a number of clips (videos 
 from __future__ import annotations
 
 from vidmodels.core.recipe import (
+    WHOLE_VIDEO,
     AugmentSection,
     ClassifierSection,
     ClassifyRecipe,
@@ -18,6 +19,7 @@ from vidmodels.core.recipe import (
     OptimSection,
     ScheduleSection,
     TrainSection,
+    tiny_classifier,
 )
 
 REPEATS = 4  # clips of each decoded video in pre-training
@@ -129,11 +131,6 @@ def mae_st_vit_l_k400_scratch() -> ClassifyRecipe:
     return _finetune("l", lr=3e-4, layer_decay=1.0, drop_path=0.2, epochs=400)
 
 
-# the synthetic world's classes are motions, so nothing may mirror a clip; the clip is the whole video
-_TINY_CLIP = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
-_TINY_AUGMENT = AugmentSection(flip=0.0)
-
-
 def mae_st_tiny() -> MaskedRecipe:
     """The default: a tiny masked autoencoder on the synthetic world, minutes on two cores.
 
@@ -142,11 +139,11 @@ def mae_st_tiny() -> MaskedRecipe:
     what is not shown yet: tests/behaviour/RESULTS.md. Small batches, because steps count here, not clips;
     plain pixels, because dark background patches blown up to unit variance would dominate the loss.
     """
-    clip = _TINY_CLIP.replace(repeats=2)
+    clip = WHOLE_VIDEO.replace(repeats=2)
     return MaskedRecipe(
         model=MaskedModelSection(name="mae_st_vit_tiny_pretrain"),
         task=MaskedTaskSection(mask_ratio=0.75, mask_sampling="frame", target="pixel"),
-        data=DataSection(clip=clip, augment=_TINY_AUGMENT),
+        data=DataSection(clip=clip, augment=AugmentSection(flip=0.0)),
         optim=OptimSection(lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, clip_norm=1.0),
         schedule=ScheduleSection(epochs=4, batch_size=4, warmup_epochs=0.4),
         train=TrainSection(checkpoint_every=500),
@@ -161,7 +158,7 @@ def mae_st_tiny_long() -> MaskedRecipe:
     """
     base = mae_st_tiny()
     return base.replace(
-        data=base.data.replace(clip=_TINY_CLIP),
+        data=base.data.replace(clip=WHOLE_VIDEO),
         optim=base.optim.replace(lr=3e-3),
         schedule=base.schedule.replace(epochs=40, batch_size=16, warmup_epochs=2.4),
     )
@@ -169,14 +166,7 @@ def mae_st_tiny_long() -> MaskedRecipe:
 
 def mae_st_tiny_classifier() -> ClassifyRecipe:
     """A tiny classifier on the synthetic world from random weights."""
-    augment = _TINY_AUGMENT.replace(shift=4, color_jitter=0.3)
-    return ClassifyRecipe(
-        model=ClassifierSection(name="mae_st_vit_tiny"),
-        data=DataSection(clip=_TINY_CLIP, augment=augment),
-        optim=OptimSection(lr=1e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=20, batch_size=16, warmup_epochs=2),
-        train=TrainSection(checkpoint_every=500),
-    )
+    return tiny_classifier("mae_st_vit_tiny", lr=1e-3, epochs=20)
 
 
 def mae_st_tiny_8x4x4_classifier() -> ClassifyRecipe:

@@ -19,6 +19,7 @@ from vidmodels.core.recipe import (
     OptimSection,
     ScheduleSection,
     TrainSection,
+    tiny_classifier,
 )
 
 REPEATS = 2  # clips of each decoded video
@@ -112,19 +113,10 @@ def mvit_b_16_imagenet() -> ClassifyRecipe:
 def mvit_tiny_classifier() -> ClassifyRecipe:
     """The tiny classifier on the synthetic world from random weights: about 94 % after 2,500 steps.
 
-    Nothing may mirror a clip, because the classes are motions; the clip is the whole video. float32, because pooling by
-    depthwise convolutions is slower in bfloat16 on a CPU.
+    float32, because pooling by depthwise convolutions is slower in bfloat16 on a CPU.
     """
-    return ClassifyRecipe(
-        model=ClassifierSection(name="mvit_tiny"),
-        data=DataSection(
-            clip=ClipSection(num_frames=16, frame_stride=1, size=32, crop="center"),
-            augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3),
-        ),
-        optim=OptimSection(lr=1e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=20, batch_size=16, warmup_epochs=2),
-        train=TrainSection(checkpoint_every=500, precision="float32"),
-    )
+    base = tiny_classifier("mvit_tiny", lr=1e-3, epochs=20)
+    return base.replace(train=base.train.replace(precision="float32"))
 
 
 def _ava(name: str, frames: int, stride: int) -> DetectRecipe:

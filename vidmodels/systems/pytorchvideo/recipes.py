@@ -12,6 +12,7 @@ from vidmodels.core.recipe import (
     OptimSection,
     ScheduleSection,
     TrainSection,
+    tiny_classifier,
 )
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
@@ -43,24 +44,11 @@ def r2plus1d_r50_k400() -> ClassifyRecipe:
     return _kinetics("r2plus1d_r50", 16, 4, dropout=0.5)
 
 
-def _tiny(name: str) -> ClassifyRecipe:
-    """The synthetic world, whose classes are motions: nothing may mirror a clip, which is the whole video."""
-    clip = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
-    return ClassifyRecipe(
-        model=ClassifierSection(name=name),
-        data=DataSection(clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)),
-        optim=OptimSection(lr=2e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
-        train=TrainSection(checkpoint_every=500),
-    )
-
-
 def csn_tiny() -> ClassifyRecipe:
     """A tiny channel-separated network on the synthetic world: about 96 % after 1,000 steps."""
-    base = _tiny("csn_tiny")
-    return base.replace(optim=base.optim.replace(lr=4e-3))
+    return tiny_classifier("csn_tiny", lr=4e-3)
 
 
 def r2plus1d_tiny() -> ClassifyRecipe:
     """A tiny R(2+1)D on the synthetic world: about 92 % after 1,000 steps."""
-    return _tiny("r2plus1d_tiny")
+    return tiny_classifier("r2plus1d_tiny", lr=2e-3)

@@ -20,6 +20,7 @@ from vidmodels.core.recipe import (
     ScheduleSection,
     SyntheticSection,
     TrainSection,
+    tiny_classifier,
 )
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
@@ -124,37 +125,25 @@ def slowfast_r50_16x8_ssv2() -> ClassifyRecipe:
     )
 
 
-def _tiny(name: str) -> ClassifyRecipe:
-    """The synthetic world, whose classes are motions: nothing may mirror a clip, which is the whole video."""
-    clip = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
-    return ClassifyRecipe(
-        model=ClassifierSection(name=name),
-        data=DataSection(clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)),
-        optim=OptimSection(lr=4e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
-        train=TrainSection(checkpoint_every=500),
-    )
-
-
 def slowfast_tiny() -> ClassifyRecipe:
     """A tiny SlowFast on the synthetic world: about 96 % after 1,000 steps, five minutes of one core."""
-    return _tiny("slowfast_tiny")
+    return tiny_classifier("slowfast_tiny", lr=4e-3)
 
 
 def slow_tiny() -> ClassifyRecipe:
     """Slow alone on 4 of the 16 frames, widened to the multiply-adds of `slowfast_tiny`."""
-    base = _tiny("slow_tiny")
+    base = tiny_classifier("slow_tiny", lr=4e-3)
     return base.replace(data=base.data.replace(clip=base.data.clip.replace(num_frames=4, frame_stride=4)))
 
 
 def i3d_tiny() -> ClassifyRecipe:
     """A tiny I3D on the synthetic world: about 96 % after 1,000 steps."""
-    return _tiny("i3d_tiny")
+    return tiny_classifier("i3d_tiny", lr=4e-3)
 
 
 def c2d_tiny() -> ClassifyRecipe:
     """A tiny C2D on the synthetic world, which is blind to the order of frames: the control, about 39 %."""
-    return _tiny("c2d_tiny")
+    return tiny_classifier("c2d_tiny", lr=4e-3)
 
 
 def _ava(name: str, num_frames: int, frame_stride: int) -> DetectRecipe:

@@ -15,6 +15,7 @@ from vidmodels.core.recipe import (
     OptimSection,
     ScheduleSection,
     TrainSection,
+    tiny_classifier,
 )
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
@@ -62,15 +63,5 @@ def x3d_l_k400() -> ClassifyRecipe:
 
 
 def x3d_tiny() -> ClassifyRecipe:
-    """A tiny X3D on the synthetic world, whose classes are motions: nothing may mirror a clip, which is the whole video.
-
-    About 93 % after 1,000 steps.
-    """
-    clip = ClipSection(num_frames=16, frame_stride=1, size=32, crop="center")
-    return ClassifyRecipe(
-        model=ClassifierSection(name="x3d_tiny"),
-        data=DataSection(clip=clip, augment=AugmentSection(flip=0.0, shift=4, color_jitter=0.3)),
-        optim=OptimSection(lr=3e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.8),
-        train=TrainSection(checkpoint_every=500),
-    )
+    """A tiny X3D on the synthetic world: about 91 % after 1,000 steps."""
+    return tiny_classifier("x3d_tiny", lr=3e-3)
