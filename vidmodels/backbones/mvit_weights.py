@@ -18,8 +18,8 @@ from vidmodels.backbones.mvit_keys import FileForm, rows
 from vidmodels.core.errors import WeightsError
 from vidmodels.layers.positions import resize_joint, resize_spatial, resize_temporal
 from vidmodels.layers.relative import resize_relative
-from vidmodels.weights.load import LoadReport, load_state
-from vidmodels.weights.patterns import Format, recognise, translate
+from vidmodels.weights.load import LoadReport, load_state, open_state
+from vidmodels.weights.patterns import Format
 
 Inflate = Literal["center", "repeat"]
 
@@ -38,7 +38,7 @@ def load_mvit(
     inflate: how kernels of an image model become those of a video model: in the middle frame, the others zero (MViTv2,
     section 4.3), or repeated over time. Raises WeightsError where the file's model had another form.
     """
-    name, tensors, dropped = read_tensors(state, formats, source)
+    tensors, report = read_tensors(state, formats, source, metadata)
     config: MViTConfig = model.backbone.config  # type: ignore[union-attr, assignment]
     found = FileForm.read(tensors)
     from_images = found.stem_frames == 1 and config.patch[0] > 1
@@ -47,7 +47,6 @@ def load_mvit(
     _convert_positions(tensors, config, from_images)
     if not config.final_norm:
         tensors = {re.sub(r"^backbone\.norm\.", "head.norm.", key): value for key, value in tensors.items()}
-    report = LoadReport(source, name, dropped=dropped, metadata=metadata or {})
     new = [*allow]
     if from_images:
         new += ["*.relative.time", "backbone.pos.temporal"]
@@ -59,26 +58,11 @@ def load_mvit(
 
 
 def read_tensors(
-    state: dict[str, Tensor], formats: tuple[Format, ...], source: str
-) -> tuple[str, dict[str, Tensor], dict[str, str]]:
-    """Name of the format, tensors under our keys in our shapes, and the keys without counterpart with the reason.
-
-    Raises WeightsError for keys that no format knows and for separate q, k, v that do not fit together.
-    """
-    for key, value in state.items():
-        match = re.fullmatch(r"(.+\.attn)\.[kv]\.(weight|bias)", key)
-        query = state.get(f"{match[1]}.q.{match[2]}", value) if match else value
-        if query.shape != value.shape or (match and value.ndim == 0):
-            shapes = f"shape {tuple(value.shape)}, but the query beside it {tuple(query.shape)}"
-            raise WeightsError(f"{source} is refused: {key} has {shapes}")
-    form = recognise(state, formats, source)
-    translated = translate(state, form)
-    if translated.unknown:
-        raise WeightsError(
-            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
-            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
-        )
-    return form.name, {key: _with_all_axes(key, value) for key, value in translated.tensors.items()}, dict(translated.dropped)
+    state: dict[str, Tensor], formats: tuple[Format, ...], source: str, metadata: dict[str, Any] | None = None
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """Tensors under our keys in our shapes, and the report's beginning. Raises WeightsError for keys that no format knows."""
+    _, tensors, report = open_state(state, formats, source, metadata)
+    return {key: _with_all_axes(key, value) for key, value in tensors.items()}, report
 
 
 def _with_all_axes(key: str, value: Tensor) -> Tensor:

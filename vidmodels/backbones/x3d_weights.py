@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from vidmodels.backbones.resnet3d_weights import BN, CAFFE2_DROPS, HEAD_RULES, STATISTICS, SUB_BN_DROP
 from vidmodels.core.errors import WeightsError
-from vidmodels.weights.load import LoadReport, load_state
-from vidmodels.weights.patterns import Format, Rule, recognise, translate
+from vidmodels.weights.load import LoadReport, load_state, open_state
+from vidmodels.weights.patterns import Format, Rule
 
 _S, _B = r"s([2-5])\.pathway0_res(\d+)", "backbone.res{0}.{1}."
 _SUB = r"(?:bn\.)?"  # batch norms may be nested, as PySlowFast's sub-BN saves them
@@ -140,19 +140,12 @@ def load_tensors(
     allow: patterns of our keys that the file may lack or have in vain, such as head.* where the classes differ. Shortcuts that
     have no norm in a file of PyTorchVideo get one that changes nothing. Raises WeightsError.
     """
-    form = recognise(state, FORMATS, source)
-    translated = translate(state, form)
-    if translated.unknown:
-        raise WeightsError(
-            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
-            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
-        )
-    tensors = {key: _as_linear(key, value) for key, value in translated.tensors.items()}
+    form, tensors, report = open_state(state, FORMATS, source, metadata)
+    tensors = {key: _as_linear(key, value) for key, value in tensors.items()}
     own = model.state_dict()
     _check_shortcuts(own, tensors, source)
     _check_classes(own, tensors, source, allow)
     added = _idle_norms(model, own, tensors) if form is PYTORCHVIDEO else {}
-    report = LoadReport(source, form.name, dropped=dict(translated.dropped), metadata=metadata or {})
     load_state(model, {**tensors, **added}, report, [*allow, "*.num_batches_tracked"], allow)
     report.loaded = [key for key in report.loaded if key not in added]
     report.resized |= dict.fromkeys(added, "not in PyTorchVideo's X3D -> changes nothing")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vidmodels.core.errors import WeightsError
+from vidmodels.weights.patterns import Format, recognise, translate
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,24 @@ class LoadReport:
             keys = [key for key, why in self.dropped.items() if why == reason]
             lines.append(f"  dropped  {_shortened(keys)}: {reason}")
         return "\n".join(lines)
+
+
+def open_state(
+    state: dict[str, Tensor], formats: tuple[Format, ...], source: str, metadata: dict[str, Any] | None = None
+) -> tuple[Format, dict[str, Tensor], LoadReport]:
+    """The format of a state, its tensors under our keys, and a report that begins with what has no counterpart.
+
+    Raises WeightsError where the keys fit no format, or the format does not know one of them.
+    """
+    form = recognise(state, formats, source)
+    translated = translate(state, form, source)
+    if translated.unknown:
+        raise WeightsError(
+            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
+            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
+        )
+    report = LoadReport(source, form.name, dropped=dict(translated.dropped), metadata=metadata or {})
+    return form, translated.tensors, report
 
 
 def load_state(

@@ -75,12 +75,12 @@ def recognise(state: dict[str, Tensor], formats: tuple[Format, ...], where: str)
     )
 
 
-def translate(state: dict[str, Tensor], form: Format) -> Translated:
-    """Rename and join the tensors of a file. Raises WeightsError where parts of a joined tensor are missing."""
+def translate(state: dict[str, Tensor], form: Format, source: str = "the file") -> Translated:
+    """Rename and join the tensors of a file. Raises WeightsError where parts of a joined tensor are missing or do not fit."""
     tensors: dict[str, Tensor] = {}
     dropped: dict[str, str] = {}
     unknown: list[str] = []
-    joined: dict[str, dict[str, Tensor]] = {}
+    joined: dict[str, dict[str, tuple[str, Tensor]]] = {}
     for key, value in state.items():
         for rule in form.rules:
             match = re.fullmatch(rule.pattern, key)
@@ -91,12 +91,21 @@ def translate(state: dict[str, Tensor], form: Format) -> Translated:
             elif rule.part is None:
                 tensors[rule.target.format(*match.groups())] = value
             else:
-                joined.setdefault(rule.target.format(*match.groups()), {})[rule.part] = value
+                joined.setdefault(rule.target.format(*match.groups()), {})[rule.part] = key, value
             break
         else:
             unknown.append(key)
     for target, blocks in joined.items():
         if missing := [part for part in form.parts if part not in blocks]:
-            raise WeightsError(f"the file lacks the {missing[0]} part of {target}: it is damaged or cut short")
-        tensors[target] = torch.cat([blocks[part] for part in form.parts])
+            raise WeightsError(f"{source} lacks the {missing[0]} part of {target}: it is damaged or cut short")
+        tensors[target] = _joined([blocks[part] for part in form.parts], source)
     return Translated(tensors, dropped, unknown)
+
+
+def _joined(blocks: list[tuple[str, Tensor]], source: str) -> Tensor:
+    first, wanted = blocks[0]
+    for key, value in blocks[1:]:
+        if value.shape != wanted.shape or value.ndim == 0:
+            shapes = f"shape {tuple(value.shape)}, but {first} beside it {tuple(wanted.shape)}"
+            raise WeightsError(f"{source} is refused: {key} has {shapes}")
+    return torch.cat([value for _, value in blocks])

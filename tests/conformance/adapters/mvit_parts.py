@@ -38,11 +38,11 @@ def answer(
 ) -> dict[str, np.ndarray]:
     """All outputs of the case; renamed: what the system's loader does to keys before it looks at the formats."""
     state = state_tensors(case)
-    name, tensors, _ = read_tensors(renamed(state), formats, "the case's state")
+    tensors, report = read_tensors(renamed(state), formats, "the case's state")
     inputs = inputs_of(case)
     clips = next(torch.from_numpy(np.asarray(v, np.float32)) for v in inputs.values() if np.ndim(v) in (4, 5))
     config = case["config"]
-    backbone = MViT(read_config(config, name, tensors, clips))
+    backbone = MViT(read_config(config, report.format, tensors, clips))
     classes = len(tensors["head.projection.weight"])
     boxes = _boxes(config, inputs)
     model: Any

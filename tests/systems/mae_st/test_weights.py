@@ -209,7 +209,7 @@ def test_kernel_of_another_patch_is_refused():
         (lambda s: s.update({"pos_embed_spatial": torch.zeros(())}), "encoder.pos.spatial has shape ()"),
         (lambda s: s.update({"patch_embed.proj.weight": torch.zeros(48)}), "encoder.patch_embed.weight has shape (48,)"),
         (lambda s: s.update({"blocks.0.attn.q.weight": torch.zeros(())}), "blocks.0.attn.k.weight has shape"),
-        (lambda s: s.update({"blocks.0.attn.q.weight": torch.zeros(48, 40)}), "but the query beside it (48, 40)"),
+        (lambda s: s.update({"blocks.0.attn.q.weight": torch.zeros(48, 40)}), "but blocks.0.attn.q.weight beside it (48, 40)"),
     ],
 )  # fmt: skip
 def test_refused_files_are_named_and_leave_the_model_as_it_was(damage, names):

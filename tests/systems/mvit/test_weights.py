@@ -269,7 +269,7 @@ def test_separate_projections_must_all_be_there_and_fit():
     with pytest.raises(WeightsError, match=r"lacks the k part of backbone\.layers\.1\.attn\.qkv\.weight"):
         load_tensors(tiny(), missing, "file")
     for shape in ((16, 9), ()):
-        with pytest.raises(WeightsError, match=r"blocks\.1\.attn\.v\.weight has shape .*but the query beside it \(16, 16\)"):
+        with pytest.raises(WeightsError, match=r"blocks\.1\.attn\.v\.weight has shape .*but .*q\.weight beside it \(16, 16\)"):
             load_tensors(tiny(), {**state, "blocks.1.attn.v.weight": torch.zeros(shape)}, "file")
 
 

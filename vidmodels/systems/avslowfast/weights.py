@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from vidmodels.backbones import resnet3d_weights as tables
 from vidmodels.backbones.avslowfast import LEVELS
 from vidmodels.backbones.resnet3d_weights import BN
-from vidmodels.core.errors import WeightsError
 from vidmodels.weights.files import read_state
-from vidmodels.weights.load import LoadReport, load_state
-from vidmodels.weights.patterns import Drop, Format, Rule, recognise, translate
+from vidmodels.weights.load import LoadReport, load_state, open_state
+from vidmodels.weights.patterns import Drop, Format, Rule
 
 _SLOW, _FAST, _LATERALS = "backbone.slow.", "backbone.fast.", "backbone.laterals."
 _AUDIO, _AUDIO_LATERALS = "backbone.audio.", "backbone.audio_laterals."
@@ -176,17 +175,9 @@ def load_tensors(
     metadata: dict[str, Any] | None = None,
 ) -> LoadReport:
     """Load a state dict with a known format's keys; see `load`. The report says what is new and what was dropped."""
-    form = recognise(state, FORMATS, source)
-    translated = translate(state, form)
-    if translated.unknown:
-        raise WeightsError(
-            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
-            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
-        )
-    tensors = translated.tensors
+    form, tensors, report = open_state(state, FORMATS, source, metadata)
     if form is PYTORCHVIDEO:
         tensors = {key: _time_to_rows(key, value) for key, value in tensors.items()}
-    report = LoadReport(source, form.name, dropped=dict(translated.dropped), metadata=metadata or {})
     # the heads of synchronisation serve training only, so that a file or a model may be without
     new, vain = [*allow, "*.num_batches_tracked", "sync.*"], [*allow, "sync.*"]
     if form in VISUAL:

@@ -7,19 +7,17 @@ convert exactly; decoders do not (other class token, positions and heads), so ac
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vidmodels.core.errors import WeightsError
 from vidmodels.layers.positions import resize_joint, resize_spatial, resize_temporal
 from vidmodels.systems.mae_st.model import MaskedAutoencoder
 from vidmodels.weights.files import read_state
-from vidmodels.weights.load import LoadReport, load_state
-from vidmodels.weights.patterns import Drop, Format, Rule, Translated, recognise, translate
+from vidmodels.weights.load import LoadReport, load_state, open_state
+from vidmodels.weights.patterns import Drop, Format, Rule
 
 _ENCODER = (
     Rule(r"(patch_embed)\.proj\.(.+)", "encoder.{0}.{1}"),
@@ -94,50 +92,32 @@ def load_tensors(
     metadata: dict[str, Any] | None = None,
 ) -> LoadReport:
     """Load a state dict with a published format's keys; see `load`."""
-    form = recognise(state, FORMATS, source)
-    _check_parts(state, source)
-    translated = translate(state, form)
-    if translated.unknown:
-        raise WeightsError(
-            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
-            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
-        )
-    report = LoadReport(source, form.name, dropped=dict(translated.dropped), metadata=metadata or {})
+    form, tensors, report = open_state(state, FORMATS, source, metadata)
     new, vain = list(allow), list(allow)
     if isinstance(model, MaskedAutoencoder):
         vain += ["head.*"]
-        _check_decoder(model, form, translated, report)
-        if not any(key.startswith("decoder.") for key in translated.tensors):
+        _check_decoder(model, form, tensors, report)
+        if not any(key.startswith("decoder.") for key in tensors):
             new += ["decoder.*"]
     else:
         # the encoder of a pre-training file; its head is new, and the report says so
         vain += ["decoder.*"]
         new += ["head.*"]
-    if "norm.weight" not in translated.tensors:
+    if "norm.weight" not in tensors:
         new += ["norm.*"]
-    return load_state(model, translated.tensors, report, new, vain, resize)
+    return load_state(model, tensors, report, new, vain, resize)
 
 
-def _check_parts(state: dict[str, Tensor], source: str) -> None:
-    """Separate q, k and v of one block must have one shape; a part that is missing is found where they are joined."""
-    for key, value in state.items():
-        match = re.fullmatch(r"(.+\.attn)\.[kv]\.(weight|bias)", key)
-        query = state.get(f"{match[1]}.q.{match[2]}", value) if match else value
-        if query.shape != value.shape or (match and value.ndim == 0):
-            shapes = f"shape {tuple(value.shape)}, but the query beside it {tuple(query.shape)}"
-            raise WeightsError(f"{source} is refused: {key} has {shapes}")
-
-
-def _check_decoder(model: MaskedAutoencoder, form: Format, translated: Translated, report: LoadReport) -> None:
+def _check_decoder(model: MaskedAutoencoder, form: Format, tensors: dict[str, Tensor], report: LoadReport) -> None:
     """Drop a decoder of the other published form: equal shapes would load, and compute something else."""
     foreign = (form is PYSLOWFAST and model.decoder.config.own_class_token) or (
         form is MAE_ST and not model.decoder.config.own_class_token
     )
-    keys = [key for key in translated.tensors if key.startswith("decoder.")]
+    keys = [key for key in tensors if key.startswith("decoder.")]
     if foreign and keys:
         other = "PySlowFast's" if form is PYSLOWFAST else "the single-purpose code's"
         for key in keys:
-            del translated.tensors[key]
+            del tensors[key]
             report.dropped[key] = f"{other} decoder computes another function: only the encoder is loaded"
 
 

@@ -8,10 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from vidmodels.backbones.resnet3d_weights import fit_kernel, pytorchvideo_pathway
-from vidmodels.core.errors import WeightsError
 from vidmodels.weights.files import read_state
-from vidmodels.weights.load import LoadReport, load_state
-from vidmodels.weights.patterns import Format, Rule, recognise, translate
+from vidmodels.weights.load import LoadReport, load_state, open_state
+from vidmodels.weights.patterns import Format, Rule
 
 VIDMODELS = Format("vidmodels", (r"backbone\..+",), (Rule(r"((?:backbone|head)\..+)", "{0}"),))
 PYTORCHVIDEO = Format(
@@ -40,12 +39,5 @@ def load_tensors(
     metadata: dict[str, Any] | None = None,
 ) -> LoadReport:
     """Load a state dict with a published format's keys; see `load`."""
-    form = recognise(state, FORMATS, source)
-    translated = translate(state, form)
-    if translated.unknown:
-        raise WeightsError(
-            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
-            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
-        )
-    report = LoadReport(source, form.name, dropped=dict(translated.dropped), metadata=metadata or {})
-    return load_state(model, translated.tensors, report, [*allow, "*.num_batches_tracked"], allow, fit_kernel)
+    _, tensors, report = open_state(state, FORMATS, source, metadata)
+    return load_state(model, tensors, report, [*allow, "*.num_batches_tracked"], allow, fit_kernel)

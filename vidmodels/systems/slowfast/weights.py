@@ -11,8 +11,8 @@ from vidmodels.backbones import resnet3d_weights as tables
 from vidmodels.backbones.slowfast import SlowFast
 from vidmodels.core.errors import WeightsError
 from vidmodels.weights.files import read_state
-from vidmodels.weights.load import LoadReport, load_state
-from vidmodels.weights.patterns import Format, Rule, recognise, translate
+from vidmodels.weights.load import LoadReport, load_state, open_state
+from vidmodels.weights.patterns import Format, Rule
 
 _SLOW, _FAST, _LATERALS, _ONE = "backbone.slow.", "backbone.fast.", "backbone.laterals.", "backbone."
 _MULTI = r"multipathway_blocks\.{}\."
@@ -111,19 +111,12 @@ def load_tensors(
     """Load a state dict with a published format's keys; see `load`."""
     # a detector of PyTorchVideo has its backbone below `model.`
     state = {key.removeprefix("model."): value for key, value in state.items()}
-    form = recognise(state, FORMATS, source)
-    translated = translate(state, form)
-    if translated.unknown:
-        raise WeightsError(
-            f"{source} looks like {form.name}, but has keys that it does not know, the first is "
-            f"{translated.unknown[0]!r}: is this a checkpoint of another model?"
-        )
-    _check_pathways(model, translated.tensors, source)
-    report = LoadReport(source, form.name, dropped=dict(translated.dropped), metadata=metadata or {})
+    form, tensors, report = open_state(state, FORMATS, source, metadata)
+    _check_pathways(model, tensors, source)
     new = [*allow, "*.num_batches_tracked"]
     if form is FORMATS[-1]:
         new += ["head.*"]
-    return load_state(model, translated.tensors, report, new, allow, tables.fit_kernel)
+    return load_state(model, tensors, report, new, allow, tables.fit_kernel)
 
 
 def _check_pathways(model: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
