@@ -145,9 +145,10 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
 
 def _job(invocation: Invocation, storage: str) -> TrainJob:
     recipe = invocation.recipe.replace(data=absolute_data(invocation.recipe.data))
-    sources = kind_of(recipe).load_sources(recipe, storage)
-    start = recipe.train.init
+    kind, start = kind_of(recipe), recipe.train.init
+    kind.entry_of(recipe)  # a wrong name, or a start that is missing, is said before data is read or rendered
     init = None if start is None else init_path(start, invocation.run.tracking_uri)
+    sources = kind.load_sources(recipe, storage)
     about = {"data_digest": sources.digest, "code_version": code_version()}
     return TrainJob(invocation.program, recipe, invocation.run, sources, "", init, about)
 

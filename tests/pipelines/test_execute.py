@@ -211,6 +211,16 @@ def test_a_model_of_another_task(programs):
     sentence(programs.pretrain("--model.name", "mae_st_vit_tiny"), "mae_st_vit_tiny", "classify")
 
 
+@pytest.mark.parametrize(
+    ("words", "says"), [(("--model.name", "slowfats_tiny"), "slowfats_tiny"), (("--init", "nowhere.pth"), "nowhere.pth")]
+)
+def test_what_is_wrong_is_said_before_a_world_is_rendered(programs, words, says):
+    world = programs.home / "synthetic"
+    before = sorted(world.rglob("*"))
+    sentence(programs.classify("--data.synthetic.num-videos", "30", *BARE, *words), says)
+    assert sorted(world.rglob("*")) == before
+
+
 def test_weights_that_are_not_there(programs):
     sentence(programs.classify("--init", "nowhere.pth", *BARE), "no weights file at nowhere.pth")
     sentence(programs.classify("--init", "models:/nobody@latest", *BARE), "no model registry")

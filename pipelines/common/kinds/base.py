@@ -74,12 +74,17 @@ class Kind(ABC, Generic[RecipeT]):
         return settings
 
     def entry(self) -> ZooEntry:
-        """The card's row of the model. Raises ConfigError for an unknown name or a model of another task."""
+        """The card's row of the model; see `entry_of`."""
+        return self.entry_of(self.recipe)
+
+    @classmethod
+    def entry_of(cls, recipe: RecipeT) -> ZooEntry:
+        """The card's row of the recipe's model. Raises ConfigError for an unknown name or a model of another task."""
         from vidmodels import zoo
 
-        row = zoo.entry(self.model_name)
-        if row.task != self.task:
-            raise ConfigError(f"model.name {row.name!r} is made for {row.task}, not for {self.task}; see `vidmodels models`")
+        row = zoo.entry(recipe.model.name)  # type: ignore[attr-defined]  # every kind of recipe has a section `model`
+        if row.task != cls.task:
+            raise ConfigError(f"model.name {row.name!r} is made for {row.task}, not for {cls.task}; see `vidmodels models`")
         return row
 
     @abstractmethod
