@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from vidmodels.backbones.x3d import X3D, X3DConfig, round_width
+from vidmodels.backbones import x3d
+from vidmodels.backbones.x3d import X3D, Block, X3DConfig, round_width
 from vidmodels.layers.squeeze_excite import SqueezeExcite
 
 SMALL = X3DConfig(width_factor=1.0, depth_factor=1.0, base_depths=(1, 1, 1, 1))
@@ -71,3 +72,28 @@ def test_shortcut_of_res2_without_a_norm():
     assert isinstance(model.res2[0].shortcut.norm, nn.Identity)
     assert isinstance(model.res3[0].shortcut.norm, nn.BatchNorm3d)
     assert model.res2[1].shortcut is None
+
+
+@pytest.mark.parametrize("wide", [1, 6000, 12000])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_block_in_parts_of_a_few_frames_answers_as_a_whole(count, stride, wide, monkeypatch):
+    torch.manual_seed(0)
+    block = Block(8, 8, 18, stride, se=8).eval()
+    torch.nn.init.normal_(block.norm_c.weight)
+    x = torch.randn(count, 8, 7, 6, 5).contiguous(memory_format=torch.channels_last_3d)
+    lengths = []
+    widened = Block._widened
+    monkeypatch.setattr(Block, "_widened", lambda self, x: lengths.append(x.shape[2]) or widened(self, x))
+    with torch.no_grad():
+        whole = block(x)
+        monkeypatch.setattr(x3d, "WIDE", wide)
+        parts = block(x)
+    assert lengths[0] == 7
+    assert len(lengths) > 2
+    assert max(lengths[1:]) < 7
+    assert_close(parts, whole, rtol=1e-4, atol=1e-5)
+    assert parts.is_contiguous(memory_format=torch.channels_last_3d)
+    lengths.clear()
+    block(x)
+    assert lengths == [7], "gradients would keep all parts"

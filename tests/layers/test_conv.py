@@ -24,8 +24,8 @@ CASES = {
     "shifts": (TemporalConv3d(512, 4, 3), forms.on_shifts),
     "channels": (Conv3d(6, 6, 3, (1, 2, 2), 1, groups=6), forms.on_channels),
     "channels, stride in time": (Conv3d(6, 6, 3, 2, 1, groups=6, bias=False), forms.on_channels),
-    "none of them": (Conv3d(6, 10, 3, 1, 1), None),
-    "dilated channels": (Conv3d(6, 6, 3, 1, (1, 2, 2), (1, 2, 2), groups=6), None),
+    "none of them": (Conv3d(6, 10, 3, 1, 1), forms.as_it_is),
+    "dilated channels": (Conv3d(6, 6, 3, 1, (1, 2, 2), (1, 2, 2), groups=6), forms.as_it_is),
 }
 
 

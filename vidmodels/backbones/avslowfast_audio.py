@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidmodels.backbones.resnet3d import STAGES, Shortcut, Size3
-from vidmodels.layers.conv import Conv3d
+from vidmodels.layers.conv import Conv3d, conv_norm_act
+from vidmodels.ops.fused import Activation
 
 AudioForm = Literal["wide", "narrow", "joint"]
 
@@ -66,8 +67,8 @@ class ConvNorm(nn.Module):
         self.conv = Conv3d(dim_in, dim, kernel, stride, around, bias=False)
         self.norm = nn.BatchNorm3d(dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+    def forward(self, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
+        return conv_norm_act(self.conv, self.norm, x, act, add)
 
 
 class TimeMel(nn.Module):
@@ -80,7 +81,7 @@ class TimeMel(nn.Module):
         self.mel = ConvNorm(dim_in, dim, (1, 1, 3), stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        time, mel = functional.relu(self.time(x), inplace=True), functional.relu(self.mel(x), inplace=True)
+        time, mel = self.time(x, "relu"), self.mel(x, "relu")
         return torch.cat([time, mel], dim=1) if self.concatenate else time + mel
 
 
@@ -104,11 +105,9 @@ class AudioBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         short = x if self.shortcut is None else self.shortcut(x)
-        y = x if self.a is None else functional.relu(self.a(x), inplace=True)
-        y = self.b(y)
-        if isinstance(self.b, ConvNorm):
-            y = functional.relu(y, inplace=True)
-        return functional.relu(self.c(y) + short, inplace=True)
+        y = x if self.a is None else self.a(x, "relu")
+        y = self.b(y, "relu") if isinstance(self.b, ConvNorm) else self.b(y)
+        return self.c(y, "relu", short)
 
 
 class AudioStem(nn.Module):
@@ -185,7 +184,7 @@ class AudioToSlow(nn.Module):
         """[N, C', T', 1, 1], one step for each of Slow's frames, of a map [N, C, 1, T, M]."""
         x = audio.mean(-1, keepdim=True)
         for conv in self.convs:
-            x = functional.relu(conv(x), inplace=True)
+            x = conv(x, "relu")
         return x.transpose(2, 3)
 
 

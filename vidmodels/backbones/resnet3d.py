@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
-from vidmodels.layers.conv import Conv3d, PointConv3d, TemporalConv3d
+from vidmodels.layers.conv import Conv3d, PointConv3d, TemporalConv3d, conv_norm_act, residual
 from vidmodels.layers.non_local import Affinity, NonLocal
 from vidmodels.layers.transformer import drop_path_rates
 
@@ -89,7 +89,7 @@ class Stem(nn.Module):
         self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu(self.norm(self.conv(x)), inplace=True)
+        x = conv_norm_act(self.conv, self.norm, x, "relu")
         return functional.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1)) if self.pool else x
 
 
@@ -102,7 +102,7 @@ class Shortcut(nn.Module):
         self.norm: nn.Module = nn.BatchNorm3d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        return conv_norm_act(self.conv, self.norm, x)
 
 
 class TemporalThenSpatial(nn.Module):
@@ -115,7 +115,7 @@ class TemporalThenSpatial(nn.Module):
         self.conv_xy = Conv3d(dim, dim, (1, 3, 3), (1, *stride[1:]), (0, 1, 1), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv_xy(functional.relu(self.norm(self.conv_t(x)), inplace=True))
+        return self.conv_xy(conv_norm_act(self.conv_t, self.norm, x, "relu"))
 
 
 class Bottleneck(nn.Module):
@@ -147,10 +147,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         short = x if self.shortcut is None else self.shortcut(x)
-        y = functional.relu(self.norm_a(self.conv_a(x)), inplace=True)
-        y = functional.relu(self.norm_b(self.conv_b(y)), inplace=True)
-        y = self.drop_path(self.norm_c(self.conv_c(y)))
-        return functional.relu(y + short, inplace=True)
+        y = conv_norm_act(self.conv_a, self.norm_a, x, "relu")
+        y = conv_norm_act(self.conv_b, self.norm_b, y, "relu")
+        return residual(self.conv_c, self.norm_c, self.drop_path, y, short)
 
 
 class Basic(nn.Module):
@@ -180,9 +179,8 @@ class Basic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         short = x if self.shortcut is None else self.shortcut(x)
-        y = functional.relu(self.norm_a(self.conv_a(x)), inplace=True)
-        y = self.drop_path(self.norm_b(self.conv_b(y)))
-        return functional.relu(y + short, inplace=True)
+        y = conv_norm_act(self.conv_a, self.norm_a, x, "relu")
+        return residual(self.conv_b, self.norm_b, self.drop_path, y, short)
 
 
 class Stage(nn.Module):

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vidmodels.backbones.resnet3d import ResNet3d, ResNet3dConfig
-from vidmodels.layers.conv import TemporalConv3d
+from vidmodels.layers.conv import TemporalConv3d, conv_norm_act
 from vidmodels.ops.frames import even_frames
 
 
@@ -27,7 +26,7 @@ class FastToSlow(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, fast: Tensor) -> Tensor:
-        return functional.relu(self.norm(self.conv(fast)), inplace=True)
+        return conv_norm_act(self.conv, self.norm, fast, "relu")
 
 
 class SlowFast(nn.Module):

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from vidmodels.backbones.resnet3d import STAGES
 from vidmodels.core.errors import ConfigError
-from vidmodels.layers.conv import Conv3d, PointConv3d, TemporalConv3d
+from vidmodels.layers.conv import Conv3d, PointConv3d, TemporalConv3d, conv_norm_act, residual
 from vidmodels.layers.squeeze_excite import SqueezeExcite
 from vidmodels.layers.transformer import drop_path_rates
+from vidmodels.ops.fused import activate
+
+WIDE = 24 << 20
+"""Bytes of a map above which a process gets memory from the system and gives it back each time (32 MiB with glibc, less the
+frames that parts share): then to be written for the first time costs a map more than the product that fills it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Stem(nn.Module):
         self.norm = nn.BatchNorm3d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.norm(self.conv(self.conv_xy(x))), inplace=True)
+        return conv_norm_act(self.conv, self.norm, self.conv_xy(x), "relu")
 
 
 class Shortcut(nn.Module):
@@ -113,7 +117,7 @@ class Shortcut(nn.Module):
         self.norm = nn.BatchNorm3d(dim) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        return conv_norm_act(self.conv, self.norm, x)
 
 
 class Block(nn.Module):
@@ -147,11 +151,30 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         short = x if self.shortcut is None else self.shortcut(x)
-        y = functional.relu(self.norm_a(self.conv_a(x)), inplace=True)
-        y = self.se(self.norm_b(self.conv_b(y)))
-        y = functional.silu(y, inplace=not y.requires_grad)
-        y = self.drop_path(self.norm_c(self.conv_c(y)))
-        return functional.relu(y.add_(short), inplace=True)
+        y = self._in_parts(x)
+        if not isinstance(self.se, nn.Identity):
+            y = activate(self.se(y), "silu")
+        return residual(self.conv_c, self.norm_c, self.drop_path, y, short)
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """b(ReLU(a(x))), and SiLU of it where no squeeze-and-excitation comes between."""
+        y = conv_norm_act(self.conv_a, self.norm_a, x, "relu")
+        return conv_norm_act(self.conv_b, self.norm_b, y, "silu" if isinstance(self.se, nn.Identity) else "none")
+
+    def _in_parts(self, x: Tensor) -> Tensor:
+        """`_widened`, a few frames at a time where the map between a and b would be WIDE."""
+        frames = x.shape[2]
+        wide = x.numel() // x.shape[1] * len(self.conv_a.weight) * x.element_size()
+        # parts have no common batch to normalise, and gradients would keep all of them
+        whole = wide <= WIDE or frames == 1 or self.training or torch.is_grad_enabled() or x.device.type != "cpu"
+        if whole or torch.compiler.is_compiling():
+            return self._widened(x)
+        step, parts = max(1, frames * WIDE // wide), []
+        for first in range(0, frames, step):
+            seen = x[:, :, max(0, first - 1) : first + step + 1]  # b sees a frame more on either side
+            part = self._widened(seen.contiguous(memory_format=torch.channels_last_3d))
+            parts.append(part[:, :, min(first, 1) :][:, :, :step])
+        return torch.cat(parts, dim=2).contiguous(memory_format=torch.channels_last_3d)
 
 
 class X3D(nn.Module):

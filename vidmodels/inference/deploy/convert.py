@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from vidmodels.backbones.x3d import Block
 from vidmodels.core.errors import ConfigError
-from vidmodels.inference.deploy.forms import FrameConv, LeanBlock, PlaceLinear, PlaneConv, TapConv
+from vidmodels.inference.deploy.forms import ClipConv, FrameConv, PlaceConv, PlaneConv, TapConv
 from vidmodels.inference.fold import fold_norms
 from vidmodels.layers.conv import padding_of
 
@@ -99,16 +98,15 @@ def _replace(module: nn.Module, form: Callable[[nn.Module], nn.Module]) -> None:
 
 
 def _deployed_form(module: nn.Module, frames: dict[nn.Module, int], only_2d: bool) -> nn.Module:
-    if isinstance(module, nn.Conv3d) and module in frames:  # one that is never called lends its weight to something else
-        return _convolution(module, frames[module], only_2d)
-    return LeanBlock(module) if isinstance(module, Block) else module
+    # one that is never called lends its weight to something else
+    return _convolution(module, frames[module], only_2d) if isinstance(module, nn.Conv3d) and module in frames else module
 
 
 def _convolution(conv: nn.Conv3d, frames: int, only_2d: bool) -> nn.Module:
     """The form of a convolution that sees clips of so many frames."""
     kernel, stride, padding = conv.kernel_size, conv.stride, padding_of(conv)
     if kernel == (1, 1, 1) and max(padding) == 0 and conv.groups == 1:
-        return PlaceLinear(conv)
+        return PlaceConv(conv)
     if kernel[0] == 1 and stride[0] == 1 and padding[0] == 0:
         return FrameConv(conv)
     middle = kernel[0] // 2
@@ -116,4 +114,4 @@ def _convolution(conv: nn.Conv3d, frames: int, only_2d: bool) -> nn.Module:
         return FrameConv(conv, tap=middle)
     if kernel[1:] == stride[1:] == (1, 1) and padding[1:] == (0, 0):
         return PlaneConv(conv)
-    return TapConv(conv) if only_2d else conv
+    return TapConv(conv) if only_2d else ClipConv(conv)

@@ -1,6 +1,6 @@
-"""The layers of deployed models: convolutions with weights of fewer dimensions, and the block of X3D with fewer passes.
+"""The layers of deployed models: convolutions with weights of fewer dimensions.
 
-N clips, C channels in, D channels out, T frames, H height, W width, P places of all clips.
+N clips, C channels in, D channels out, T frames, H height, W width.
 """
 
 from __future__ import annotations
@@ -9,68 +9,87 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidmodels.backbones.x3d import Block
-from vidmodels.layers.conv import front, padding_of, rear
+from vidmodels.layers.conv import LARGE, Activated, front, padding_of, rear
+from vidmodels.ops.fused import Activation, activate, conv_act, fuses
 
-Size2 = tuple[int, int]
+Geometry = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]
+"""Stride, padding, dilation and groups."""
 
 
-class PlaceLinear(nn.Module):
-    """A convolution of kernel 1 as a product with weight [D, C]; stride in space leaves out places."""
+class Frozen(Activated):
+    """A convolution that learns no more."""
+
+    def __init__(self, conv: nn.Conv3d, weight: Tensor, geometry: Geometry) -> None:
+        super().__init__()
+        self.weight = frozen(weight)
+        self.bias = None if conv.bias is None else frozen(conv.bias)
+        self.geometry = geometry
+
+
+class PlaceConv(Frozen):
+    """A convolution of kernel 1, weight [D, C, 1, 1, 1]; a product where it is not one pass."""
 
     def __init__(self, conv: nn.Conv3d) -> None:
-        super().__init__()
-        self.weight, self.bias = frozen(conv.weight.flatten(1)), frozen_bias(conv)
-        self.stride = conv.stride
+        super().__init__(conv, conv.weight, (conv.stride, padding_of(conv), conv.dilation, conv.groups))
 
-    def forward(self, x: Tensor) -> Tensor:
-        st, sy, sx = self.stride
-        return front(functional.linear(last(x)[:, ::st, ::sy, ::sx], self.weight, self.bias))
+    def forward(self, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
+        if x.numel() // x.shape[1] * len(self.weight) >= LARGE and fuses(x, self.weight):
+            return conv_act(x, self.weight, self.bias, *self.geometry, act, add)
+        st, sy, sx = self.geometry[0]
+        y = functional.linear(last(x)[:, ::st, ::sy, ::sx], self.weight.flatten(1), self.bias)
+        return activate(front(y), act, add)
 
 
-class FrameConv(nn.Module):
+class ClipConv(Frozen):
+    """A convolution over frames and space, as it was."""
+
+    def __init__(self, conv: nn.Conv3d) -> None:
+        super().__init__(conv, conv.weight, (conv.stride, padding_of(conv), conv.dilation, conv.groups))
+
+    def forward(self, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
+        return conv_act(x, self.weight, self.bias, *self.geometry, act, add)
+
+
+class FrameConv(Frozen):
     """A convolution of kernel (1, kH, kW) as a 2-D one of each frame, weight [D, C / groups, kH, kW].
 
     tap: of a kernel over several frames, the one whose frame is there; the others see padding only.
     """
 
     def __init__(self, conv: nn.Conv3d, tap: int = 0) -> None:
-        super().__init__()
-        self.weight, self.bias = frozen(conv.weight[:, :, tap]), frozen_bias(conv)
-        self.options = _in_space(conv)
+        super().__init__(conv, conv.weight[:, :, tap], _in_space(conv))
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = functional.conv2d(_frames(last(x)), self.weight, self.bias, *self.options)
-        return front(y.permute(0, 2, 3, 1).unflatten(0, (x.shape[0], x.shape[2])))
+    def forward(self, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
+        y = conv_act(_frames(last(x)), self.weight, self.bias, *self.geometry, act if add is None else "none")
+        y = front(y.permute(0, 2, 3, 1).unflatten(0, (x.shape[0], x.shape[2])))
+        return y if add is None else activate(y, act, add)
 
 
-class PlaneConv(nn.Module):
+class PlaneConv(Frozen):
     """A convolution of kernel (kT, 1, 1) as a 2-D one on the plane T x (H * W), weight [D, C / groups, kT, 1]."""
 
     def __init__(self, conv: nn.Conv3d) -> None:
-        super().__init__()
-        self.weight, self.bias = frozen(conv.weight.flatten(3)), frozen_bias(conv)
-        self.options = ((conv.stride[0], 1), (padding_of(conv)[0], 0), (conv.dilation[0], 1), conv.groups)
+        geometry = (conv.stride[0], 1), (padding_of(conv)[0], 0), (conv.dilation[0], 1), conv.groups
+        super().__init__(conv, conv.weight.flatten(3), geometry)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
         plane = last(x).flatten(2, 3).permute(0, 3, 1, 2)
-        y = functional.conv2d(plane, self.weight, self.bias, *self.options)
-        return front(y.permute(0, 2, 3, 1).unflatten(2, x.shape[3:]))
+        y = conv_act(plane, self.weight, self.bias, *self.geometry, act if add is None else "none")
+        y = front(y.permute(0, 2, 3, 1).unflatten(2, x.shape[3:]))
+        return y if add is None else activate(y, act, add)
 
 
-class TapConv(nn.Module):
+class TapConv(Frozen):
     """A convolution over frames and space as one 2-D convolution for each of its frames, weight [kT, D, C / groups, kH, kW].
 
     Each tap sees the frames shifted by its place in the kernel; what would be padding is left out.
     """
 
     def __init__(self, conv: nn.Conv3d) -> None:
-        super().__init__()
-        self.weight, self.bias = frozen(conv.weight.movedim(2, 0)), frozen_bias(conv)
-        self.options = _in_space(conv)
+        super().__init__(conv, conv.weight.movedim(2, 0), _in_space(conv))
         self.stride, self.padding, self.dilation = conv.stride[0], padding_of(conv)[0], conv.dilation[0]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
         x = last(x)
         n, t = x.shape[:2]
         length = (t + 2 * self.padding - self.dilation * (len(self.weight) - 1) - 1) // self.stride + 1
@@ -82,32 +101,16 @@ class TapConv(nn.Module):
             if end <= first:
                 continue
             seen = x[:, first * self.stride + shift :: self.stride][:, : end - first].contiguous()
-            y = functional.conv2d(_frames(seen), weight, None, *self.options).permute(0, 2, 3, 1).unflatten(0, (n, end - first))
+            y = (
+                functional.conv2d(_frames(seen), weight, None, *self.geometry)
+                .permute(0, 2, 3, 1)
+                .unflatten(0, (n, end - first))
+            )
             if out is None:
                 out = y.new_zeros((n, length, *y.shape[2:]))
             out[:, first:end] += y
         assert out is not None
-        return front(out if self.bias is None else out.add_(self.bias))
-
-
-class LeanBlock(nn.Module):
-    """X3D's block with its last convolution added up on the shortcut in place: no map is written for it.
-
-    It overwrites its input where the shortcut is the identity.
-    """
-
-    def __init__(self, block: Block) -> None:
-        super().__init__()
-        self.conv_a, self.conv_b = block.conv_a, block.conv_b
-        self.se, self.shortcut = block.se, block.shortcut
-        self.weight, self.bias = frozen(block.conv_c.weight.flatten(1)), frozen_bias(block.conv_c)
-
-    def forward(self, x: Tensor) -> Tensor:
-        short = last(x if self.shortcut is None else self.shortcut(x))
-        y = functional.relu(self.conv_a(x), inplace=True)
-        y = last(functional.silu(self.se(self.conv_b(y)), inplace=True))
-        short.flatten(0, 3).addmm_(y.flatten(0, 3), self.weight.t())
-        return front(functional.relu(short if self.bias is None else short.add_(self.bias), inplace=True))
+        return activate(front(out if self.bias is None else out.add_(self.bias)), act, add)
 
 
 def last(x: Tensor) -> Tensor:
@@ -120,17 +123,11 @@ def frozen(weight: Tensor) -> nn.Parameter:
     return nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format), False)
 
 
-def frozen_bias(conv: nn.Module) -> nn.Parameter | None:
-    """The bias of a convolution, None for none."""
-    return frozen(conv.bias) if isinstance(conv.bias, Tensor) else None
-
-
 def _frames(x: Tensor) -> Tensor:
     """[N, T, H, W, C] as [N * T, C, H, W]."""
     return x.flatten(0, 1).permute(0, 3, 1, 2)
 
 
-def _in_space(conv: nn.Conv3d) -> tuple[Size2, Size2, Size2, int]:
+def _in_space(conv: nn.Conv3d) -> Geometry:
     """Stride, padding and dilation in space, and the groups."""
-    stride, padding, dilation = conv.stride, padding_of(conv), conv.dilation
-    return (stride[1], stride[2]), (padding[1], padding[2]), (dilation[1], dilation[2]), conv.groups
+    return conv.stride[1:], padding_of(conv)[1:], conv.dilation[1:], conv.groups
