@@ -126,7 +126,7 @@ def detector(lab: Lab, seeds: range, steps: int = 500) -> Iterator[Row]:
     yield Row(f"the key frame alone, repeated, {steps} steps", detected("detector-frame", *ONE_FRAME))
 
 
-def sound(lab: Lab, seeds: range, steps: int = 1000) -> Iterator[Row]:
+def sound(lab: Lab, seeds: range, steps: int = 1500) -> Iterator[Row]:
     """A tiny AVSlowFast on videos with sound and on the same without: four classes are told in pairs by sound alone, where
     pictures can reach one half; with the other eight, sound says nothing."""
     for name, silent in (("pictures and sound", False), ("pictures alone", True)):

@@ -61,7 +61,7 @@ def avslowfast_r101_8x8_k400() -> ClassifyRecipe:
 
 def avslowfast_tiny() -> ClassifyRecipe:
     """A tiny AVSlowFast on the synthetic world with sound."""
-    base = tiny_classifier("avslowfast_tiny", lr=4e-3)
+    base = tiny_classifier("avslowfast_tiny", lr=4e-3, epochs=12)
     return base.replace(
         data=base.data.replace(synthetic=SyntheticSection(sound=True)),
         sound=SoundSection(drop_clips=0.2),
