@@ -10,10 +10,9 @@ from torch.testing import assert_close
 
 from tests.inference.test_fold import CONVNETS, clips_for, convnet
 from vidmodels import zoo
-from vidmodels.backbones.x3d import Block
 from vidmodels.core.errors import ConfigError
 from vidmodels.inference.deploy import deploy
-from vidmodels.inference.deploy.forms import ClipConv, FrameConv, TapConv
+from vidmodels.inference.deploy.forms import ClipConv, FrameConv, LeanBlock, TapConv
 from vidmodels.layers.conv import padding_of
 
 XS = (1, 3, 4, 160, 160)
@@ -54,6 +53,7 @@ def test_published_size(name):
     deployed = deploy(model, XS)
     assert (parameters(model), parameters(deployed)) == (3_794_322, 3_778_590)
     assert not any(p.requires_grad for p in deployed.parameters())
+    assert sum(isinstance(part, LeanBlock) for part in deployed.modules()) == 26
     # only the depthwise 3x3x3 ones are left
     assert len(convolutions(deployed)) == 26
     assert {conv.geometry[-1] for conv in convolutions(deployed)} == {54, 108, 216, 432}
@@ -66,7 +66,7 @@ def test_one_frame_needs_the_middle_tap_only():
     model = convnet("x2d", num_classes=5, width_factor=1.0)
     deployed = deploy(model, (1, 3, 1, 64, 64))
     assert convolutions(deployed) == []
-    blocks = [part for part in deployed.modules() if isinstance(part, Block)]
+    blocks = [part for part in deployed.modules() if isinstance(part, LeanBlock)]
     assert all(isinstance(block.conv_b, FrameConv) for block in blocks)
     clips = torch.randn(1, 3, 1, 64, 64)
     assert relative_error(deployed(clips), model(clips)) < 1e-5

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from vidmodels.backbones.x3d import Block
 from vidmodels.core.errors import ConfigError
-from vidmodels.inference.deploy.forms import ClipConv, FrameConv, PlaceConv, PlaneConv, TapConv
+from vidmodels.inference.deploy.forms import ClipConv, FrameConv, LeanBlock, PlaceConv, PlaneConv, TapConv
 from vidmodels.inference.fold import fold_norms
 from vidmodels.layers.conv import padding_of
 
@@ -98,8 +99,9 @@ def _replace(module: nn.Module, form: Callable[[nn.Module], nn.Module]) -> None:
 
 
 def _deployed_form(module: nn.Module, frames: dict[nn.Module, int], only_2d: bool) -> nn.Module:
-    # one that is never called lends its weight to something else
-    return _convolution(module, frames[module], only_2d) if isinstance(module, nn.Conv3d) and module in frames else module
+    if isinstance(module, nn.Conv3d) and module in frames:  # one that is never called lends its weight to something else
+        return _convolution(module, frames[module], only_2d)
+    return LeanBlock(module) if isinstance(module, Block) else module
 
 
 def _convolution(conv: nn.Conv3d, frames: int, only_2d: bool) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The layers of deployed models: convolutions with weights of fewer dimensions.
+"""The layers of deployed models: convolutions with weights of fewer dimensions, and the block of X3D with fewer passes.
 
 N clips, C channels in, D channels out, T frames, H height, W width.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidmodels.backbones.x3d import Block
 from vidmodels.layers.conv import LARGE, Activated, front, padding_of, rear
 from vidmodels.ops.fused import Activation, activate, conv_act, fuses
 
@@ -38,6 +39,12 @@ class PlaceConv(Frozen):
         st, sy, sx = self.geometry[0]
         y = functional.linear(last(x)[:, ::st, ::sy, ::sx], self.weight.flatten(1), self.bias)
         return activate(front(y), act, add)
+
+    def onto(self, x: Tensor, short: Tensor) -> Tensor:
+        """ReLU(convolution of x at stride 1 + short) in the memory of short: no map is written for it."""
+        places = last(short)
+        places.flatten(0, 3).addmm_(last(x).flatten(0, 3), self.weight.flatten(1).t())
+        return activate(front(places if self.bias is None else places.add_(self.bias)), "relu")
 
 
 class ClipConv(Frozen):
@@ -111,6 +118,20 @@ class TapConv(Frozen):
             out[:, first:end] += y
         assert out is not None
         return activate(front(out if self.bias is None else out.add_(self.bias)), act, add)
+
+
+class LeanBlock(nn.Module):
+    """X3D's block with its last convolution added up on the shortcut; where that is the identity, its input is overwritten."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.conv_a, self.conv_b, self.conv_c = block.conv_a, block.conv_b, block.conv_c
+        self.se, self.shortcut = block.se, block.shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        short = x if self.shortcut is None else self.shortcut(x)
+        y = self.conv_b(self.conv_a(x, "relu"))
+        return self.conv_c.onto(activate(self.se(y), "silu"), short)
 
 
 def last(x: Tensor) -> Tensor:
