@@ -125,8 +125,8 @@ class LeanBlock(nn.Module):
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        self.conv_a, self.conv_b, self.conv_c = block.conv_a, block.conv_b, block.conv_c
-        self.se, self.shortcut = block.se, block.shortcut
+        self.conv_a, self.conv_b, self.se, self.shortcut = block.conv_a, block.conv_b, block.se, block.shortcut
+        self.conv_c: PlaceConv = block.conv_c  # type: ignore[assignment]  # the parts of a block get their forms before it does
 
     def forward(self, x: Tensor) -> Tensor:
         short = x if self.shortcut is None else self.shortcut(x)
