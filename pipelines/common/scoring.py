@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import classes_of
 from vidmodels.core.recipe import ClipSection, RunSection
 from vidmodels.data.reader import ViewReader
 
@@ -83,7 +84,7 @@ class Scorer:
         import torch
 
         from vidmodels.data.transforms import normalise
-        from vidmodels.tasks.classify import activation_of, combine_views, to_scores
+        from vidmodels.tasks.classify import combine_views, scores_of
 
         spec, size, parts = self.model.input, self.scoring.batch_size, []
         pixels = torch.from_numpy(np.array(views)).to(self.device)
@@ -91,7 +92,7 @@ class Scorer:
             clips = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
             with torch.inference_mode():
                 if self.scoring.what == "scores":
-                    parts.append(to_scores(self.model(clips, *sound), activation_of(self.model)))
+                    parts.append(scores_of(self.model, self.model(clips, *sound)))
                 else:
                     parts.append(self.model.features(clips, *sound))
         answer = torch.cat(parts)
@@ -132,19 +133,20 @@ def clip_of(metadata: dict[str, Any], given: ClipSection) -> ClipSection:
 
 
 def check_task(metadata: dict[str, Any], weights: str) -> tuple[str, ...]:
-    """The class names of a classifier. Raises ConfigError for another kind of model."""
+    """The class names of a classifier, LabelSets where it has several. Raises ConfigError for another kind of model."""
     classes = metadata.get("classes")
     if not classes:
         raise ConfigError(
             f"{weights} is a {metadata.get('task', 'model')} without classes: train a classifier from it with "
             "pipelines/train_classifier.py --train.init"
         )
-    return tuple(classes)
+    return classes_of(classes, metadata.get("settings", {}).get("num_classes"))
 
 
 def _rows(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kinds: dict[str, Any] = {"values": np.array, "spans": np.array, "targets": np.array, "facts": np.array}
-    kinds |= {"id": str, "label": int, "error": str, "heard": bool}
+    # a label, or a list with that of each label set
+    kinds |= {"id": str, "label": lambda value: np.asarray(value).tolist(), "error": str, "heard": bool}
     names = [name for name in kinds if name in columns]
     for row in zip(*(columns[name] for name in names)):
         yield {name: kinds[name](value) for name, value in zip(names, row)}

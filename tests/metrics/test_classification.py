@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.metrics import average_precision_score
 
 from vidmodels.core.errors import DataError
 from vidmodels.metrics.classification import (
+    action_ranks,
     confusion_matrix,
     mean_average_precision,
     per_class_table,
@@ -76,3 +78,20 @@ def test_what_cannot_be_measured(call, message):
     with pytest.raises(DataError) as error:
         call()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("sizes", [(3, 2), (7, 9), (4, 3, 6)])
+def test_ranks_of_actions_are_those_among_all_combinations(sizes):
+    rng = np.random.default_rng(0)
+    scores = [rng.integers(0, 5, (40, size)) / 4 for size in sizes]  # many are equal
+    labels = np.stack([rng.integers(0, size, 40) for size in sizes], axis=1)
+    ranks = action_ranks(scores, labels)
+    for row in range(40):
+        products = functools.reduce(np.multiply.outer, [part[row] for part in scores]).ravel()
+        own = np.ravel_multi_index(labels[row], sizes)
+        ahead = (products > products[own]).sum() + (products[:own] == products[own]).sum()
+        assert ranks[row] == min(ahead, 5)
+
+
+def test_a_rank_of_what_is_no_number_is_the_last():
+    assert action_ranks([np.array([[np.nan, 1.0]]), np.array([[1.0]])], np.array([[1, 0]])).tolist() == [5]

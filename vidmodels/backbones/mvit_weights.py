@@ -100,7 +100,8 @@ def _check_form(found: FileForm, config: MViTConfig, source: str, from_images: b
 
 def _check_classes(tensors: dict[str, Tensor], model: nn.Module, source: str, allow: tuple[str, ...]) -> None:
     classes = rows(tensors.get("head.projection.weight"))
-    if classes in (0, model.num_classes) or any(fnmatchcase("head.projection.weight", pattern) for pattern in allow):
+    several = getattr(model, "label_sets", None) is not None  # another head, which the check of all tensors says
+    if several or classes in (0, model.num_classes) or any(fnmatchcase("head.projection.weight", pattern) for pattern in allow):
         return
     raise WeightsError(
         f"{source} has a head of {classes} classes, the model one of {model.num_classes}: create the model with "

@@ -180,9 +180,13 @@ def _check_shortcuts(own: dict[str, Tensor], tensors: dict[str, Tensor], source:
 
 
 def _check_classes(own: dict[str, Tensor], tensors: dict[str, Tensor], source: str, allow: tuple[str, ...]) -> None:
-    bias = tensors.get("head.projection.bias")
-    wanted = own["head.projection.bias"]
-    if bias is not None and bias.shape != wanted.shape and not any(fnmatchcase("head.projection.bias", p) for p in allow):
+    bias, wanted = (state.get("head.projection.bias") for state in (tensors, own))
+    if (
+        bias is not None
+        and wanted is not None
+        and bias.shape != wanted.shape
+        and not any(fnmatchcase("head.projection.bias", p) for p in allow)
+    ):
         raise WeightsError(
             f"{source} names {bias.numel()} classes, the model {wanted.numel()}: create it with num_classes={bias.numel()}, "
             "or allow head.* to be new"

@@ -80,8 +80,11 @@ def _parser() -> argparse.ArgumentParser:
 def print_result(result: ClassifyResult, top: int, picture: Path | None) -> None:
     """The video, whether it was heard, and its classes with their probabilities."""
     print(result.video if result.sound is None else f"{result.video} ({result.sound})")
-    for name, score in result.top(top):
-        print(f"  {score:.4f}  {name}")
+    for label_set, entries in result.tops(top).items():
+        if label_set:
+            print(f"  {label_set}")
+        for name, score in entries:
+            print(f"  {score:.4f}  {name}")
     if picture is not None:
         print(f"  {picture}")
 

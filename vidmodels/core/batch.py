@@ -21,8 +21,8 @@ class Batch:
     valid: bool, one per row of `clips`; False where a video could not be decoded (its pixels are zero).
     numbers: int64 [B], global sample numbers.
     ids: the videos' ids; errors: {id: message} of the rows that are not valid.
-    labels: int64 [B] (-1: none), or float [rows, classes] of shares after mixing or of flags with several labels, or (before
-    preparation) float [B, R, classes] where each clip has flags of its own, or None.
+    labels: int64 [B] (-1: none), or [B, S] of S label sets, or float [rows, classes] of shares after mixing or of flags with
+    several labels, or (before preparation) float [B, R, classes] where each clip has flags of its own, or None.
     boxes: float [M, 5], all M boxes of people as rows of (clip, x1, y1, x2, y2) in pixels of the clips, clips counted over
     videos and their repeats, or None; box_targets: float [M, classes], what each person does.
     sound: float [B, R, S] in -1..1, one channel, of each clip's own span of time, or None; sound_samples: int64 [B], how many

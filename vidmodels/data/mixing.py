@@ -1,6 +1,6 @@
 """Mixup, CutMix and label smoothing on clips.
 
-N clips, C colours, T frames, H height, W width.
+N clips, C colours, T frames, H height, W width, S label sets, K classes (of all label sets).
 """
 
 from __future__ import annotations
@@ -11,25 +11,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.core.recipe import AugmentSection
 
 
-def smooth_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
-    """Labels [N] as shares [N, num_classes] with `smoothing` spread evenly (Szegedy et al. 2016); -1 gives zeros."""
+def smooth_targets(labels: Tensor, num_classes: NumClasses, smoothing: float) -> Tensor:
+    """Labels [N] as shares [N, K] with `smoothing` spread evenly (Szegedy et al. 2016); -1 gives zeros.
+
+    Of several label sets, labels [N, S]: the shares of each set side by side, sets in the order of their names.
+    """
+    if not isinstance(num_classes, int):
+        sizes = (num_classes[name] for name in sorted(num_classes))
+        return torch.cat([smooth_targets(column, size, smoothing) for column, size in zip(labels.unbind(1), sizes)], dim=1)
     hot = functional.one_hot(labels.clamp(min=0), num_classes).float()
     shares = hot * (1 - smoothing) + smoothing / num_classes
     return shares * (labels >= 0).unsqueeze(1)
 
 
 def mix(
-    pixels: Tensor, labels: Tensor, num_classes: int, augment: AugmentSection, generator: torch.Generator | None = None
+    pixels: Tensor, labels: Tensor, num_classes: NumClasses, augment: AugmentSection, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Mix the batch [N, C, T, H, W] with itself in reverse order; with both alphas given, one of the two at even odds.
 
-    labels: int64 [N], or flags float [N, num_classes], which are mixed as they are.
+    labels: int64 [N] or [N, S], or flags float [N, K], which are mixed as they are.
     Mixup: Zhang et al. 2018; CutMix: Yun et al. 2019 (the share is corrected to the box's true area).
     """
-    targets = labels if labels.ndim == 2 else smooth_targets(labels, num_classes, augment.label_smoothing)
+    targets = labels if labels.is_floating_point() else smooth_targets(labels, num_classes, augment.label_smoothing)
     use_cutmix = augment.cutmix > 0 and (augment.mixup == 0 or torch.rand((), generator=generator).item() < 0.5)
     share = draw_beta(augment.cutmix if use_cutmix else augment.mixup, generator)
     if use_cutmix:

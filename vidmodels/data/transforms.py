@@ -15,6 +15,7 @@ from torch import Tensor
 from vidmodels.core.batch import Batch
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.core.recipe import AugmentSection
 from vidmodels.data.mixing import mix, smooth_targets
 from vidmodels.data.video_transforms.policies import PYSLOWFAST
@@ -26,12 +27,13 @@ def prepare(
     spec: InputSpec,
     augment: AugmentSection | None = None,
     generator: torch.Generator | None = None,
-    num_classes: int | None = None,
+    num_classes: NumClasses | None = None,
 ) -> Batch:
     """The batch as the model wants it: float clips [N, C, T, H, W], one label and one validity flag per clip.
 
     augment: None for evaluation. generator: CPU generator of all random choices, so that they do not depend on the
-    device. num_classes: needed for mixing and smoothing, which turn labels [N] into target shares [N, num_classes].
+    device. num_classes: needed for mixing and smoothing, which turn labels [N], or [N, S] of S label sets, into shares
+    [N, K] of all classes.
     """
     repeats = batch.clips.shape[1]
     clips = batch.clips.flatten(0, 1)  # [N, T, H, W, C] uint8
@@ -46,7 +48,7 @@ def prepare(
     if augment is not None and labels is not None and num_classes is not None:
         if augment.mixup or augment.cutmix:
             pixels, labels = mix(pixels, labels, num_classes, augment, generator)
-        elif augment.label_smoothing and labels.ndim == 1:
+        elif augment.label_smoothing and not labels.is_floating_point():
             labels = smooth_targets(labels, num_classes, augment.label_smoothing)
     if augment is not None and augment.erasing:
         pixels = random_erasing(pixels, augment.erasing, generator)
@@ -54,7 +56,7 @@ def prepare(
 
 
 def _clip_labels(labels: Tensor, repeats: int) -> Tensor:
-    """Labels [B] or [B, K] of videos, or [B, R, K] of their clips, as labels of the clips: [B*R] or [B*R, K]."""
+    """Labels [B], [B, S] or [B, K] of videos, or [B, R, K] of their clips, as labels of the B*R clips."""
     return labels.flatten(0, 1) if labels.ndim == 3 else labels.repeat_interleave(repeats, dim=0)
 
 

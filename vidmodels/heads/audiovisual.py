@@ -160,6 +160,7 @@ class AudioVisualModel(nn.Module):
         self.head = head
         self.sync = SyncHeads(backbone, ()) if sync is None else sync
         self.num_classes = 0 if head is None else head.num_classes
+        self.label_sets = None if head is None else head.label_sets
         self.activation = "softmax" if head is None else head.activation
         self.feature_dim = sum(backbone.dims)
         self.no_decay = frozenset(f"backbone.{pattern}" for pattern in backbone.no_decay)

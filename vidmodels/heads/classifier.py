@@ -16,7 +16,7 @@ class ClipClassifier(nn.Module):
 
     backbone: clips -> maps or tokens, with `blocks()`, `layer_id(name)`, `num_layers` and `no_decay`, and perhaps
     `memory_format`, the layout in which it is fastest; head: those -> logits [N, K], with `pool` (-> [N, D]),
-    `projection`, `num_classes` and `activation`, softmax or sigmoid, that turns logits to scores.
+    `projection`, `num_classes` (K), `label_sets` (None: one) and `activation`, softmax or sigmoid, that turns logits to scores.
     """
 
     backbone: Any
@@ -26,6 +26,7 @@ class ClipClassifier(nn.Module):
         super().__init__()
         self.backbone, self.head = backbone, head
         self.num_classes: int = head.num_classes
+        self.label_sets: dict[str, int] | None = head.label_sets
         self.activation: str = head.activation
         self.feature_dim: int = head.projection.in_features
         self.memory_format: torch.memory_format = getattr(backbone, "memory_format", torch.contiguous_format)

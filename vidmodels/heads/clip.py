@@ -1,17 +1,20 @@
 """Heads that name the class of a clip from the feature maps of its pathways.
 
-N clips, C channels, T frames, H height, W width, P positions of a pooled map, D features, K classes.
+N clips, C channels, T frames, H height, W width, P positions of a pooled map, D features, K classes (of all label sets).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from vidmodels.core.label_sets import NumClasses, total_of
+from vidmodels.heads.projection import label_sets_of, linear_layers, make_projection, parts_of
 
 Activation = Literal["softmax", "sigmoid"]
 Average = Literal["scores", "logits"]
@@ -28,23 +31,23 @@ class ClipHead(nn.Module):
     def __init__(
         self,
         dims: Sequence[int],
-        num_classes: int,
+        num_classes: NumClasses,
         window: int | None = None,
         dropout: float = 0.0,
         activation: Activation = "softmax",
         average: Average = "scores",
     ) -> None:
         super().__init__()
-        self.num_classes, self.window = num_classes, window
-        self.activation, self.average = activation, average
+        self.num_classes, self.label_sets = total_of(num_classes), label_sets_of(num_classes)
+        self.window, self.activation, self.average = window, activation, average
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(sum(dims), num_classes)
+        self.projection = make_projection(sum(dims), num_classes)
         init_classifier(self.projection)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Logits [N, K] of maps [N, C, T, H, W], one for each pathway."""
         logits = self.projection(self.dropout(self.positions(maps)))
-        return mean_over_positions(logits, self.activation, self.average, self.training)
+        return mean_over_positions(logits, self.activation, self.average, self.training, self.label_sets)
 
     def positions(self, maps: Sequence[Tensor]) -> Tensor:
         """What the linear layer takes, at each position: [N, P, D]."""
@@ -64,8 +67,10 @@ def pool_windows(x: Tensor, window: int | None) -> Tensor:
     return functional.avg_pool2d(x.mean(2), (min(window, height), min(window, width)), stride=1)
 
 
-def mean_over_positions(logits: Tensor, activation: Activation, average: Average, training: bool) -> Tensor:
-    """One answer [N, K] from logits [N, P, K] of P positions.
+def mean_over_positions(
+    logits: Tensor, activation: Activation, average: Average, training: bool, label_sets: Mapping[str, int] | None = None
+) -> Tensor:
+    """One answer [N, K] from logits [N, P, K] of P positions; label_sets: parts of K that have a softmax of their own.
 
     Averaging scores is not averaging logits: for "scores" the answer's activation is the mean of the positions'
     activations, so that a caller may apply the activation as always. While training logits are averaged.
@@ -75,11 +80,13 @@ def mean_over_positions(logits: Tensor, activation: Activation, average: Average
     if average == "logits" or training:
         return logits.mean(1)
     if activation == "softmax":
-        return logits.log_softmax(-1).logsumexp(1) - math.log(logits.shape[1])
+        logs = torch.cat([part.log_softmax(-1) for part in parts_of(logits, label_sets)], dim=-1)
+        return logs.logsumexp(1) - math.log(logits.shape[1])
     return torch.logit(logits.sigmoid().mean(1), eps=1e-6)
 
 
-def init_classifier(layer: nn.Linear) -> None:
+def init_classifier(projection: nn.Module) -> None:
     """N(0, 0.01) weights and zero bias, the start of all ConvNet classifiers of this family (SlowFast, section 4)."""
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
+    for layer in linear_layers(projection):
+        nn.init.normal_(layer.weight, std=0.01)
+        nn.init.zeros_(layer.bias)

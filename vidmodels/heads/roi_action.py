@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.clip import Activation, init_classifier
 
 
@@ -27,7 +29,7 @@ class RoiActionHead(nn.Module):
     def __init__(
         self,
         dims: Sequence[int],
-        num_classes: int,
+        num_classes: NumClasses,
         stride: int = 16,
         aligned: bool = True,
         dropout: float = 0.0,
@@ -35,6 +37,8 @@ class RoiActionHead(nn.Module):
         resolution: int = 7,
     ) -> None:
         super().__init__()
+        if not isinstance(num_classes, int):
+            raise ConfigError(f"a detector of actions has one set of classes, not {', '.join(num_classes)}: give their number")
         self.num_classes, self.activation = num_classes, activation
         self.stride, self.aligned, self.resolution = stride, aligned, resolution
         self.dropout = nn.Dropout(dropout)

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from vidmodels.core.label_sets import NumClasses, total_of
 from vidmodels.heads.classifier import ClipClassifier
 from vidmodels.heads.clip import Activation
+from vidmodels.heads.projection import label_sets_of, linear_layers, make_projection
 from vidmodels.heads.roi_action import ActionDetector, RoiActionHead
 from vidmodels.layers.transformer import LAYER_NORM_EPS
 
@@ -25,7 +27,7 @@ class TokenHead(nn.Module):
     def __init__(
         self,
         dim: int,
-        num_classes: int,
+        num_classes: NumClasses,
         pool: Literal["class", "mean"] = "class",
         class_token: bool = True,
         dropout: float = 0.0,
@@ -36,13 +38,15 @@ class TokenHead(nn.Module):
         super().__init__()
         if pool == "class" and not class_token:
             raise ValueError("pool 'class' needs a class token: choose pool 'mean'")
-        self.num_classes, self.activation = num_classes, activation
+        self.num_classes, self.label_sets = total_of(num_classes), label_sets_of(num_classes)
+        self.activation = activation
         self.pool_mode, self.class_token = pool, class_token
         self.norm = nn.LayerNorm(dim, LAYER_NORM_EPS) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(dim, num_classes)
-        nn.init.trunc_normal_(self.projection.weight, std=0.02)
-        nn.init.constant_(self.projection.bias, bias)
+        self.projection = make_projection(dim, num_classes)
+        for layer in linear_layers(self.projection):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.constant_(layer.bias, bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits [N, K] of tokens [N, L, D]."""
@@ -57,7 +61,7 @@ class TokenHead(nn.Module):
 
 def with_head(
     backbone: Any,
-    num_classes: int,
+    num_classes: NumClasses,
     dropout: float = 0.0,
     activation: Activation | None = None,
     detection: bool = False,

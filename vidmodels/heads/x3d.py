@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidmodels.core.label_sets import NumClasses, total_of
 from vidmodels.heads.clip import Activation, Average, init_classifier, mean_over_positions, pool_windows
+from vidmodels.heads.projection import label_sets_of, make_projection
 from vidmodels.heads.roi_action import RoiActionHead
 from vidmodels.layers.conv import PointConv3d
 
@@ -27,7 +29,7 @@ class X3DHead(nn.Module):
         self,
         dim: int,
         inner: int,
-        num_classes: int,
+        num_classes: NumClasses,
         width: int = 2048,
         window: int | None = None,
         dropout: float = 0.5,
@@ -36,19 +38,19 @@ class X3DHead(nn.Module):
         lin_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.num_classes, self.window = num_classes, window
-        self.activation, self.average = activation, average
+        self.num_classes, self.label_sets = total_of(num_classes), label_sets_of(num_classes)
+        self.window, self.activation, self.average = window, activation, average
         self.conv_5, self.norm_5 = PointConv3d(dim, inner, bias=False), nn.BatchNorm3d(inner)
         self.lin_5 = nn.Linear(inner, width, bias=False)
         self.lin_norm = nn.BatchNorm1d(width) if lin_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(width, num_classes)
+        self.projection = make_projection(width, num_classes)
         init_wide(self.conv_5, self.lin_5, self.projection)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Logits [N, K] of maps [N, C, T, H, W], a list of one."""
         logits = self.projection(self.dropout(self.positions(maps)))
-        return mean_over_positions(logits, self.activation, self.average, self.training)
+        return mean_over_positions(logits, self.activation, self.average, self.training, self.label_sets)
 
     def positions(self, maps: Sequence[Tensor]) -> Tensor:
         """What the linear layer takes, at each position: [N, P, D]."""
@@ -73,7 +75,7 @@ class X3DActionHead(RoiActionHead):
         self,
         dim: int,
         inner: int,
-        num_classes: int,
+        num_classes: NumClasses,
         width: int = 2048,
         stride: int = 16,
         dropout: float = 0.5,
@@ -90,7 +92,7 @@ class X3DActionHead(RoiActionHead):
         return functional.relu(self.lin_5(super().pool([x], boxes)))
 
 
-def init_wide(conv: nn.Conv3d, linear: nn.Linear, projection: nn.Linear) -> None:
+def init_wide(conv: nn.Conv3d, linear: nn.Linear, projection: nn.Module) -> None:
     """Kaiming-normal conv_5 and lin_5 (a 1x1x1 convolution in the published code) by fan-out, the classifier as all others."""
     for layer in (conv, linear):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

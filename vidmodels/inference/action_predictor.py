@@ -23,7 +23,7 @@ from vidmodels.data.transforms import normalise
 from vidmodels.inference.predictor import Predictor
 from vidmodels.ops.linking import Linker
 from vidmodels.tasks.action_results import GAP, ActionsResult, PersonActions
-from vidmodels.tasks.classify import activation_of, to_scores
+from vidmodels.tasks.classify import scores_of
 from vidmodels.visual.canvas import as_array
 
 Detector = Callable[[np.ndarray], Sequence[object]]
@@ -95,7 +95,7 @@ class ActionPredictor:
         rows = torch.from_numpy(np.asarray(boxes, np.float32)).to(opened.device)
         with torch.autocast(opened.device.type, torch.bfloat16, enabled=opened.precision == "bf16"):
             logits = opened.model(normalise(pixels, opened.spec), rows)
-        scores = to_scores(logits, activation_of(opened.model))
+        scores = scores_of(opened.model, logits)
         if not torch.isfinite(scores).all():
             raise WeightsError(f"{opened.name} answers with values that are not finite: its weights are damaged")
         return scores.cpu().numpy()

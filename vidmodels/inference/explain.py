@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vidmodels.core.errors import ConfigError, WeightsError, did_you_mean
+from vidmodels.core.label_sets import numbered_classes
 from vidmodels.data.decode import VideoReader
 from vidmodels.data.geometry import Crop, spatial_crop
 from vidmodels.data.transforms import normalise
@@ -25,7 +26,7 @@ from vidmodels.inference.predictor import Predictor
 from vidmodels.inference.relevance import attention_relevance, conserved_relevance, transformer_in
 from vidmodels.inference.windows import Span, read_clips, window_spans
 from vidmodels.ops.logmel import AudioInput
-from vidmodels.tasks.classify import activation_of, to_scores
+from vidmodels.tasks.classify import scores_of
 
 Method = Literal["grad-cam", "relevance", "attention"]
 METHODS: tuple[Method, ...] = ("grad-cam", "relevance", "attention")
@@ -209,8 +210,8 @@ def class_number(predictor: Predictor, name: str) -> int:
 
 def class_names(predictor: Predictor) -> tuple[str, ...]:
     """Names of the classes, numbers where the weights bring none."""
-    count: Any = predictor.model.num_classes
-    return predictor.classes or tuple(f"class {number}" for number in range(count))
+    model: Any = predictor.model
+    return predictor.classes or numbered_classes(getattr(model, "label_sets", None) or model.num_classes)
 
 
 def _explain_window(
@@ -231,7 +232,7 @@ def _explain_window(
     if not torch.isfinite(found.maps).all():
         raise WeightsError(f"{predictor.name} answers with values that are not finite: its weights are damaged")
     label = int(found.target[0])
-    scores = to_scores(found.logits, activation_of(predictor.model))
+    scores = scores_of(predictor.model, found.logits)
     return ExplainedWindow(
         span.start,
         span.end,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vidmodels.core.entry import InputSpec, ZooEntry
 from vidmodels.core.errors import ConfigError, MediaError, WeightsError
+from vidmodels.core.label_sets import classes_of, numbered_classes
 from vidmodels.data.frames import open_sample
 from vidmodels.data.probe import Limits
 from vidmodels.data.storage import is_picture
@@ -24,7 +25,7 @@ from vidmodels.data.transforms import normalise
 from vidmodels.inference.hearing import Ear, ear_for
 from vidmodels.inference.windows import Video, read_clips, view_spans, window_spans
 from vidmodels.ops.logmel import AudioInput
-from vidmodels.tasks.classify import activation_of, to_scores
+from vidmodels.tasks.classify import scores_of
 from vidmodels.tasks.results import ClassifyResult, Window, merge
 from vidmodels.weights.load import LoadReport
 
@@ -48,7 +49,8 @@ class Predictor:
     """Answers of a model for videos. Memory does not grow with their length.
 
     model: a classifier ([N, C, T, S, S] -> [N, K]), or any model with `features`; it is moved to the device and set to
-    evaluation. spec: its input, default `model.input`. classes: K names, default numbers. name, weights: said in results.
+    evaluation. spec: its input, default `model.input`. classes: K names, default numbers (of several label sets those of
+    all, sets in the order of their names). name, weights: said in results.
     device: default the GPU where there is one. precision: float32 or bf16. batch_size: clips computed at once.
     limits: what a video may cost (None: those for trusted files). Raises ConfigError where they do not fit together.
 
@@ -90,7 +92,8 @@ class Predictor:
         count = getattr(model, "num_classes", None)
         if classes is not None and isinstance(count, int) and len(classes) != count:
             raise ConfigError(f"{len(classes)} class names were given for the {count} classes of {self.name}")
-        self.classes = None if classes is None else tuple(classes)
+        self._sets: dict[str, int] | None = getattr(model, "label_sets", None)
+        self.classes = None if classes is None else classes_of(classes, self._sets)
 
     def predict(self, video: str | PathLike[str], num_clips: int = 1, num_crops: int = 1) -> ClassifyResult:
         """Classes of a video: the mean score over `num_clips` clips, evenly in time, x `num_crops` crops (1 or 3).
@@ -139,7 +142,7 @@ class Predictor:
         sound: of each clip, for a model that hears (`vidmodels.inference.hearing.Ear`); None: pictures alone.
         Raises WeightsError for answers that are not finite.
         """
-        return self._run(clips, sound, lambda *inputs: to_scores(self.model(*inputs), activation_of(self.model)))
+        return self._run(clips, sound, lambda *inputs: scores_of(self.model, self.model(*inputs)))
 
     def embed(self, clips: np.ndarray, sound: AudioInput | None = None) -> np.ndarray:
         """Embeddings float32 [N, D] of clips uint8 [N, T, S, S, C], and their sound. Raises WeightsError as `scores` does."""
@@ -183,7 +186,7 @@ class Predictor:
 
     def _names(self, count: int) -> tuple[str, ...]:
         if self.classes is None:
-            return tuple(f"class {number}" for number in range(count))
+            return numbered_classes(self._sets or count)
         if len(self.classes) != count:
             raise ConfigError(f"{len(self.classes)} class names were given for the {count} classes of {self.name}")
         return self.classes

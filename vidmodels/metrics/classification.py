@@ -6,6 +6,7 @@ N samples, K classes.
 from __future__ import annotations
 
 import csv
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -37,6 +38,28 @@ def topk_accuracy(scores: Values, labels: Values, ks: Sequence[int] = (1, 5)) ->
     ahead = (values > own) | ((values == own) & (classes < truth[:, None]))
     rank = ahead.sum(1).masked_fill(values.isnan().any(1), values.shape[1])
     return {f"top{k}": (rank < k).double().mean().item() for k in ks}
+
+
+def action_ranks(scores: Sequence[np.ndarray], labels: ArrayLike, k: int = 5) -> np.ndarray:
+    """Place int64 [N] of the true action among all actions, 0 the best; `k` stands for `k` or more.
+
+    An action is a class of each of S sets, its score the product of theirs. scores: [N, K] of each set; labels: [N, S]. Of
+    equal scores the action of lower classes comes first, so that a constant answer is no better than chance; a row with a nan
+    has the place `k`.
+    """
+    truth = np.asarray(labels)
+    ranks = np.full(len(truth), k, np.int64)
+    for row, own in enumerate(truth):
+        each = [np.asarray(part[row], np.float64) for part in scores]
+        # an action of the best k has a class of the best k in each set: any of the k before it would make a better action
+        best = [np.sort(np.argsort(-part, kind="stable")[:k]) for part in each]
+        if any(np.isnan(part).any() for part in each) or any(label not in some for label, some in zip(own, best)):
+            continue
+        products = functools.reduce(np.multiply.outer, (part[some] for part, some in zip(each, best)))
+        place = np.ravel_multi_index([int(np.searchsorted(some, label)) for label, some in zip(own, best)], products.shape)
+        order = np.argsort(-products, axis=None, kind="stable")
+        ranks[row] = min(int(np.flatnonzero(order == place)[0]), k)
+    return ranks
 
 
 def confusion_matrix(predictions: Values, labels: Values, num_classes: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vidmodels.core.batch import Batch
 from vidmodels.core.entry import AudioSpec, InputSpec
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import num_classes_of
 from vidmodels.core.recipe import AugmentSection, SoundSection
 from vidmodels.data.transforms import prepare
 from vidmodels.ops.logmel import AudioInput
@@ -36,7 +37,7 @@ class ClassifyAudiovisual(Classify):
     def step(self, model: nn.Module, batch: Batch, context: StepContext) -> Iterator[dict[str, Tensor]]:
         """Yields what `Classify` does, `without_sound`, the share of the clips, and `sync_loss` and `sync_*` of each level."""
         spec = audio_of(self.input)
-        ready = prepare(batch, self.input, self.augment, context.generator, len(self.classes))
+        ready = prepare(batch, self.input, self.augment, context.generator, num_classes_of(self.classes))
         heard, misaligned = sound_of(batch, spec), misaligned_sound(batch, spec, self.sound, context)
         kept = torch.rand(len(ready.valid), generator=context.generator) >= self.sound.drop_clips
         answer: Any = model(ready.clips, heard.rows, heard.has_audio & kept.to(heard.has_audio.device), misaligned=misaligned)

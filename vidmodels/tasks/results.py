@@ -1,6 +1,6 @@
 """What a classifier says about a video: scores of the whole, scores over time, as numbers, JSON and pictures.
 
-K classes, T frames, H height, W width. Free of torch.
+K classes (of all label sets), T frames, H height, W width. Free of torch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import parts_of
 from vidmodels.visual.canvas import ACCENT, INK, MUTED, Label, as_frames, draw_labels, write_whole
 from vidmodels.visual.text import percent, shorten
 
@@ -47,8 +48,8 @@ class Window:
 class ClassifyResult:
     """Classes of a video, or of a window of it.
 
-    scores: float32 [K], probabilities, the mean over `windows`; classes: K names. model, weights, precision: what it
-    was computed with; weights is None where the model has initial values.
+    scores: float32 [K], probabilities, the mean over `windows`; classes: K names, LabelSets where there are several sets.
+    model, weights, precision: what it was computed with; weights is None where the model has initial values.
     """
 
     video: str
@@ -63,6 +64,10 @@ class ClassifyResult:
         """The `k` most probable classes, the first of equals first."""
         return _top(self.scores, self.classes, k)
 
+    def tops(self, k: int = 5) -> dict[str, list[ClassScore]]:
+        """The `k` most probable classes of each label set by its name; by '' where there is one."""
+        return _tops(self.scores, self.classes, k)
+
     @property
     def sound(self) -> str | None:
         """In words, whether the model heard the video; None for a model that takes no sound."""
@@ -75,20 +80,21 @@ class ClassifyResult:
 
     def to_dict(self, k: int = 5) -> dict[str, Any]:
         """Plain values: `video`, `model`, `weights`, `precision`, `top` (k classes with scores), `classes`, `scores`
-        and `windows` (`start` and `end` in seconds, `top`, `scores`). Of a model that hears each window has `heard`."""
+        and `windows` (`start` and `end` in seconds, `top`, `scores`). Of a model that hears each window has `heard`; of several
+        label sets `top` has the k classes of each by its name."""
         return {
             "video": self.video,
             "model": self.model,
             "weights": self.weights,
             "precision": self.precision,
-            "top": [entry._asdict() for entry in self.top(k)],
+            "top": _plain_tops(self.tops(k)),
             "classes": list(self.classes),
             "scores": _plain(self.scores),
             "windows": [
                 {
                     "start": round(window.start, 6),
                     "end": round(window.end, 6),
-                    "top": [entry._asdict() for entry in _top(window.scores, self.classes, k)],
+                    "top": _plain_tops(_tops(window.scores, self.classes, k)),
                     "scores": _plain(window.scores),
                     **({} if window.heard is None else {"heard": window.heard}),
                 }
@@ -119,13 +125,14 @@ class ClassifyResult:
 class Painter:
     """Draws a result below one frame after the other, so that a long video needs no memory.
 
-    The k classes are those of the highest score in any window, and keep their places.
+    The k classes (of each label set) are those of the highest score in any window, and keep their places.
     """
 
     def __init__(self, result: ClassifyResult, k: int = 3) -> None:
         self._result = result
         highest = np.max([window.scores for window in result.windows], axis=0) if result.windows else result.scores
-        self._shown = np.argsort(-highest, kind="stable")[:k].tolist()
+        self._sets = [place for place, _ in parts_of(result.classes).values()]
+        self._shown = [part.start + int(i) for part in self._sets for i in np.argsort(-highest[part], kind="stable")[:k]]
         self._panels: dict[tuple[int, int], np.ndarray] = {}
 
     def __call__(self, time: float, frame: np.ndarray) -> np.ndarray:
@@ -147,10 +154,11 @@ class Painter:
         result = self._result
         scores = result.scores if number < 0 else result.windows[number].scores
         wide = max(width, 160)
+        first = {int(np.argmax(scores[part])) + part.start for part in self._sets}
         labels = []
         for row, index in enumerate(self._shown):
             y = PAD + row * ROW + 7
-            best = index == int(np.argmax(scores))
+            best = index in first
             name = shorten(result.classes[index], max((wide - 2 * PAD - 48) // 7, 8))
             labels.append(Label(PAD, y, name, 8, ACCENT if best else INK, "bold" if best else "normal"))
             labels.append(Label(wide - PAD, y, percent(float(scores[index])), 8, MUTED, align="right"))
@@ -174,9 +182,19 @@ def merge(results: Iterator[ClassifyResult]) -> ClassifyResult:
     return ClassifyResult(first.video, first.classes, scores, windows, first.model, first.weights, first.precision)
 
 
-def _top(scores: np.ndarray, classes: tuple[str, ...], k: int) -> list[ClassScore]:
+def _top(scores: np.ndarray, classes: Sequence[str], k: int) -> list[ClassScore]:
     order = np.argsort(-scores, kind="stable")[: max(k, 0)]
     return [ClassScore(classes[index], round(float(scores[index]), 6)) for index in order]
+
+
+def _tops(scores: np.ndarray, classes: tuple[str, ...], k: int) -> dict[str, list[ClassScore]]:
+    return {name: _top(scores[place], names, k) for name, (place, names) in parts_of(classes).items()}
+
+
+def _plain_tops(tops: dict[str, list[ClassScore]]) -> Any:
+    """A list, or a list for each label set by its name."""
+    lists = {name: [entry._asdict() for entry in entries] for name, entries in tops.items()}
+    return lists.get("", lists)
 
 
 def _plain(scores: np.ndarray) -> list[float]:

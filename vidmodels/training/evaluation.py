@@ -1,6 +1,6 @@
 """Multi-view evaluation of classifiers: one row of scores from the views of each video, each video exactly once.
 
-V videos, M views of each (clips x crops), T frames, S side, K classes.
+V videos, M views of each (clips x crops), T frames, S side (of labels: label sets), K classes (of all label sets).
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from torch import nn
 
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import LabelSets
 from vidmodels.data.transforms import normalise
 from vidmodels.metrics.classification import (
     ClassRow,
     LabelRow,
+    action_ranks,
     confusion_matrix,
     mean_average_precision,
     per_class_table,
@@ -26,7 +28,7 @@ from vidmodels.metrics.classification import (
     topk_accuracy,
 )
 from vidmodels.metrics.slices import SliceRow, slice_tables
-from vidmodels.tasks.classify import activation_of, combine_views, to_scores
+from vidmodels.tasks.classify import combine_views, scores_of
 from vidmodels.tasks.hearing import sound_of_views
 from vidmodels.training.precision import autocast_for
 
@@ -35,9 +37,9 @@ from vidmodels.training.precision import autocast_for
 class Scores:
     """Scores of the decoded videos.
 
-    scores: float32 [V, K]; labels: int64 [V] (-1: none), or flags [V, K] where videos have several; errors: {id: why} of the
-    rest; facts: float64 [V, F], what `vidmodels.metrics.slices.FACTS` names of each video; silent: videos without sound, where
-    the model hears.
+    scores: float32 [V, K]; labels: int64 [V] (-1: none), [V, S] of label sets, or flags [V, K] where videos have several;
+    errors: {id: why} of the rest; facts: float64 [V, F], what `vidmodels.metrics.slices.FACTS` names of each video; silent:
+    videos without sound, where the model hears.
     """
 
     ids: list[str]
@@ -54,7 +56,8 @@ class Evaluation:
 
     metrics: top1 and top5, or map where videos have several labels; videos; undecoded; where the model hears also
     without_sound, videos of which it heard nothing. confusion: [K, K], None with several labels. per_class: one row per
-    class. slices: accuracy by length, frame rate ... of the videos.
+    class. slices: accuracy by length, frame rate ... of the videos. sets: of label sets what is reached in each, by its name;
+    their metrics are here too, as NAME_top1 ..., with what `summarise_sets` adds.
     """
 
     metrics: dict[str, float]
@@ -62,6 +65,7 @@ class Evaluation:
     per_class: list[ClassRow] | list[LabelRow]
     errors: dict[str, str]
     slices: list[SliceRow] = field(default_factory=list)
+    sets: dict[str, Evaluation] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -92,7 +96,7 @@ def score_views(
             pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
             with autocast_for(device, precision, model):
                 logits = model(pixels, *sound)
-            each.append(to_scores(logits, activation_of(model)))
+            each.append(scores_of(model, logits))
         rows.append(combine_views(torch.cat(each), combine).cpu().numpy())
     scores = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
     labels = np.asarray(columns["targets" if "targets" in columns else "label"])[good]
@@ -122,12 +126,11 @@ def join_scores(parts: Iterable[Scores]) -> Scores:
 
 def summarise(scores: Scores, classes: tuple[str, ...]) -> Evaluation:
     """Accuracy, confusion, and tables by class and slice. Raises DataError where no video with a label could be decoded."""
+    if isinstance(classes, LabelSets):
+        return summarise_sets(scores, classes)
     several = scores.labels.ndim == 2
     known = scores.labels.any(1) if several else scores.labels >= 0
-    if not known.any():
-        first = next(iter(scores.errors.items()), None)
-        why = f"the first error is {first[0]}: {first[1]}" if first else "none of them has a label"
-        raise DataError(f"no video could be evaluated: {why}")
+    _check_some(bool(known.any()), scores.errors)
     values, labels = scores.scores[known], scores.labels[known]
     counts = {"videos": float(known.sum()), "undecoded": float(len(scores.errors))}
     if scores.silent is not None:
@@ -139,6 +142,45 @@ def summarise(scores: Scores, classes: tuple[str, ...]) -> Evaluation:
     confusion = confusion_matrix(values.argmax(1), labels, len(classes))
     slices = [] if scores.facts is None else slice_tables(scores.facts[known], values.argmax(1) == labels)
     return Evaluation({**top, **counts}, confusion, per_class_table(confusion, classes), scores.errors, slices)
+
+
+def summarise_sets(scores: Scores, classes: LabelSets) -> Evaluation:
+    """What is reached in each label set, and in all at once. Raises DataError as `summarise`.
+
+    The metrics of a set begin with its name; without_NAME: decoded videos that have no label of it. action_top1, action_top5:
+    of the videos that have all labels, where an action is a class of each set and its score the product of theirs; slices are
+    of action_top1. A set of which no video has a label is left out, and so are actions where no video has all labels.
+    """
+    sets: dict[str, Evaluation] = {}
+    counts = {"videos": float(len(scores.ids)), "undecoded": float(len(scores.errors))}
+    if scores.silent is not None:
+        counts["without_sound"] = float(len(scores.silent))
+    metrics: dict[str, float] = {}
+    labels = scores.labels.reshape(-1, len(classes.sets))  # empty parts have one dimension
+    for number, (name, place) in enumerate(classes.columns.items()):
+        if missing := int((labels[:, number] < 0).sum()):
+            counts[f"without_{name}"] = float(missing)
+        if missing < len(labels):
+            part = Scores(scores.ids, scores.scores[:, place], labels[:, number], scores.errors)
+            sets[name] = summarise(part, classes.sets[name])
+            metrics |= {f"{name}_{key}": value for key, value in sets[name].metrics.items() if key.startswith("top")}
+    _check_some(bool((labels >= 0).any()), scores.errors)
+    whole = (labels >= 0).all(1)
+    slices: list[SliceRow] = []
+    if whole.any():
+        each = [scores.scores[whole][:, place] for place in classes.columns.values()]
+        ranks = action_ranks(each, labels[whole])
+        metrics |= {f"action_top{k}": float((ranks < k).mean()) for k in (1, 5)}
+        slices = [] if scores.facts is None else slice_tables(scores.facts[whole], ranks < 1)
+    return Evaluation({**metrics, **counts}, None, [], scores.errors, slices, sets)
+
+
+def _check_some(known: bool, errors: dict[str, str]) -> None:
+    """Raise DataError with the reason where no label is known."""
+    if not known:
+        first = next(iter(errors.items()), None)
+        why = f"the first error is {first[0]}: {first[1]}" if first else "none of them has a label"
+        raise DataError(f"no video could be evaluated: {why}")
 
 
 def chunks(indices: Iterable[int], size: int) -> Iterator[list[int]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,6 +16,9 @@ from vidmodels.core.errors import WeightsError
 from vidmodels.weights.patterns import Format, recognise, translate
 
 log = logging.getLogger(__name__)
+
+_HEAD = re.compile(r"head\.(?:projection\.)?(?:(?<=projection\.)(\w+)\.)?(?:weight|bias)")
+"""The last layer of a classifier, or those of its label sets."""
 
 Resize = Callable[[str, Tensor, nn.Module], Tensor | None]
 """(our key, tensor of another shape, model) -> tensor of the model's shape, or None where it cannot be resized."""
@@ -82,6 +86,7 @@ def load_state(
     Raises WeightsError where a tensor has another shape, is missing or unexpected, naming the first of them.
     """
     own = model.state_dict()
+    _check_label_sets(tensors, own, may_be_new, report.source)
     ready: dict[str, Tensor] = {}
     for key, value in tensors.items():
         if key not in own:
@@ -121,6 +126,26 @@ def load_state(
     for line in str(report).splitlines():
         log.info("%s", line)
     return report
+
+
+def _check_label_sets(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], may_be_new: Sequence[str], source: str) -> None:
+    """Raise WeightsError for a file whose heads are of other label sets, unless the model's may be new."""
+    theirs, ours = _heads(tensors), _heads(own)
+    differ = theirs.keys() != ours.keys() or (theirs != ours and "" not in ours)
+    if not (theirs and ours and differ) or all(_allowed(key, may_be_new) for key in own if _HEAD.fullmatch(key)):
+        return
+    file, model = (", ".join(f"{size} of {name or 'one set'}" for name, size in found.items()) for found in (theirs, ours))
+    wanted = theirs.get("", theirs)
+    raise WeightsError(
+        f"{source} has other heads than the model, which has classes {model}; the file has {file}: create the model with "
+        f"num_classes={wanted}, or allow head.* to be new"
+    )
+
+
+def _heads(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """The number of classes of each label set, by '' where there is one without a name."""
+    found = ((_HEAD.fullmatch(key), len(value)) for key, value in sorted(state.items()) if key.endswith("bias"))
+    return {match[1] or "": size for match, size in found if match}
 
 
 def _drop_or_refuse(key: str, may_be_dropped: Sequence[str], report: LoadReport, name: str) -> None:

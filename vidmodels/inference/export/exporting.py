@@ -172,6 +172,7 @@ def _about(model: Any, plan: Plan) -> dict[str, Any]:
         "name": _name(model),
         "settings": getattr(model, "settings", {}),
         "num_classes": model.num_classes,
+        "label_sets": getattr(model, "label_sets", None),
         "classes": None,
         "activation": activation_of(model),
         "input": asdict(plan.spec),

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from vidmodels.core.entry import AudioSpec, InputSpec
 from vidmodels.core.errors import ConfigError, MissingExtraError, RunError, WeightsError
+from vidmodels.core.label_sets import classes_of
+from vidmodels.heads.projection import label_sets_of
 from vidmodels.inference.export.signature import Input
 from vidmodels.inference.export.trace import first_line, quiet
 
@@ -38,14 +40,16 @@ Run = Callable[[dict[str, Tensor]], Tensor]
 class ExportedModel(nn.Module):
     """The model in an exported file, on the CPU, as the classifier or detector that it was made from.
 
-    about: what the file says of itself; `input`, `num_classes`, `activation`, `classes` (None: no names) are taken from it.
+    about: what the file says of itself; `input`, `num_classes`, `label_sets`, `activation`, `classes` (None: no names) are
+    taken from it.
     """
 
     def __init__(self, run: Run, about: dict[str, Any], path: Path) -> None:
         super().__init__()
         self.run, self.about, self.path = run, about, path
         self.name, self.num_classes, self.activation = about["name"], about["num_classes"], about["activation"]
-        self.classes: tuple[str, ...] | None = tuple(about["classes"]) if about.get("classes") else None
+        self.label_sets = label_sets_of(about.get("label_sets") or self.num_classes)
+        self.classes = classes_of(about["classes"], self.label_sets) if about.get("classes") else None
         self.input = _spec(about["input"])
         self.inputs = tuple(Input(**{**each, "shape": tuple(each["shape"])}) for each in about["inputs"])
         self.batch: int | None = about["batch"]

@@ -11,6 +11,7 @@ from vidmodels.backbones.avslowfast_audio import AudioConfig, AudioForm, AudioSt
 from vidmodels.backbones.resnet3d import ResNet3dConfig
 from vidmodels.backbones.resnet3d_archs import ResNetOptions, resnet_config
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.audiovisual import AudioVisualHead, AudioVisualModel, SyncHeads
 from vidmodels.heads.clip import Activation, Average
 
@@ -34,7 +35,7 @@ class AudioSettings:
 class HeadSettings:
     """size: side of the training crop in pixels, from which the pooling window follows (None: all is pooled)."""
 
-    num_classes: int = 400
+    num_classes: NumClasses = 400
     size: int | None = 224
     dropout: float = 0.5
     activation: Activation = "softmax"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from vidmodels.backbones.vit import ViTConfig
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.reconstruct import DecoderConfig
 from vidmodels.systems.mae_st.model import MaskedAutoencoder, VideoClassifier
 
@@ -34,7 +35,7 @@ def masked_autoencoder(
 
 
 def video_classifier(
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     dropout: float = 0.0,
     head_std: float = 2e-5,
     activation: Literal["softmax", "sigmoid"] = "softmax",

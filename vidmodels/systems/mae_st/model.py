@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from vidmodels.backbones.vit import VideoViT, ViTConfig
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses, total_of
+from vidmodels.heads.projection import label_sets_of, linear_layers, make_projection
 from vidmodels.heads.reconstruct import DecoderConfig, MaskedDecoder
 from vidmodels.layers.transformer import LAYER_NORM_EPS
 from vidmodels.ops.masking import Masking, from_noise, sample_masking
@@ -146,7 +148,7 @@ class VideoClassifier(nn.Module):
     def __init__(
         self,
         encoder: ViTConfig,
-        num_classes: int = 400,
+        num_classes: NumClasses = 400,
         dropout: float = 0.0,
         pool: Literal["mean", "class"] = "mean",
         head_std: float = 2e-5,
@@ -155,14 +157,16 @@ class VideoClassifier(nn.Module):
         super().__init__()
         if pool == "class" and not encoder.class_token:
             raise ConfigError("pool 'class' needs a model with a class token: choose pool 'mean'")
-        self.num_classes, self.pool, self.activation = num_classes, pool, activation
+        self.num_classes, self.label_sets = total_of(num_classes), label_sets_of(num_classes)
+        self.pool, self.activation = pool, activation
         self.feature_dim = encoder.dim
         self.encoder = VideoViT(encoder)
         self.norm = nn.LayerNorm(encoder.dim, LAYER_NORM_EPS)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.dim, num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=head_std)
-        nn.init.zeros_(self.head.bias)
+        self.head = make_projection(encoder.dim, num_classes)
+        for layer in linear_layers(self.head):
+            nn.init.trunc_normal_(layer.weight, std=head_std)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Logits [N, num_classes] of clips [N, C, T, H, W]."""
@@ -203,7 +207,7 @@ def to_image_model(model: VideoClassifier) -> VideoClassifier:
     """
     old = model.encoder.config
     config = ViTConfig(**{**old.__dict__, "num_frames": 1, "patch": (1, *old.patch[1:])})
-    image = VideoClassifier(config, model.num_classes, model.dropout.p, model.pool)
+    image = VideoClassifier(config, model.label_sets or model.num_classes, model.dropout.p, model.pool)
     state = model.state_dict()
     state["encoder.patch_embed.weight"] = state["encoder.patch_embed.weight"].sum(2, keepdim=True)
     if old.separable:

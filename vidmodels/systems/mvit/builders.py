@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from vidmodels.backbones.mvit import MViT, MViTConfig
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.clip import Activation
 from vidmodels.heads.tokens import with_head
 
@@ -18,7 +19,7 @@ IMAGE: dict[str, Any] = {
 
 
 def mvit(
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     dropout: float = 0.0,
     activation: Activation | None = None,
     detection: bool = False,

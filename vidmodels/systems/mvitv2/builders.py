@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from vidmodels.backbones.mvit import MViT, MViTConfig
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.clip import Activation
 from vidmodels.heads.tokens import with_head
 
@@ -23,7 +24,7 @@ IMAGE: dict[str, Any] = {
 
 
 def mvitv2(
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     dropout: float = 0.0,
     activation: Activation | None = None,
     detection: bool = False,

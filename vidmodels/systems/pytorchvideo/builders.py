@@ -7,6 +7,7 @@ from dataclasses import replace
 from vidmodels.backbones.resnet3d import ConvB, ResNet3d, ResNet3dConfig, Size3
 from vidmodels.backbones.resnet3d_archs import ResNetOptions, resnet_config
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.classifier import ClipClassifier
 from vidmodels.heads.clip import Average, ClipHead
 
@@ -18,7 +19,7 @@ R2PLUS1D_STRIDES: tuple[Size3, ...] = ((1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2
 def csn(
     depth: Depth = 101,
     width: int = 64,
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     num_frames: int = 32,
     size: int | None = 224,
     strides: tuple[Size3, ...] = CSN_STRIDES,
@@ -40,7 +41,7 @@ def csn(
 def r2plus1d(
     depth: Depth = 50,
     width: int = 64,
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     num_frames: int = 16,
     size: int | None = 224,
     strides: tuple[Size3, ...] = R2PLUS1D_STRIDES,
@@ -65,7 +66,9 @@ def _config(options: ResNetOptions, strides: tuple[Size3, ...], conv_b: ConvB, s
     return replace(base, stages=stages, conv_b=conv_b, stem_kernel=stem_kernel)
 
 
-def _classifier(config: ResNet3dConfig, num_classes: int, size: int | None, dropout: float, average: Average) -> ClipClassifier:
+def _classifier(
+    config: ResNet3dConfig, num_classes: NumClasses, size: int | None, dropout: float, average: Average
+) -> ClipClassifier:
     backbone = ResNet3d(config)
     window = None if size is None else -(-size // config.stride)
     return ClipClassifier(backbone, ClipHead(backbone.dims, num_classes, window, dropout, average=average))

@@ -6,6 +6,7 @@ from torch import nn
 
 from vidmodels.backbones.x3d import X3D, X3DConfig
 from vidmodels.core.errors import ConfigError, did_you_mean
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.classifier import ClipClassifier
 from vidmodels.heads.clip import Activation
 from vidmodels.heads.x3d import X3DHead
@@ -17,7 +18,7 @@ def efficient_x3d(
     expansion: str = "XS",
     num_frames: int = 4,
     size: int = 160,
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     dropout: float = 0.5,
     activation: Activation = "softmax",
     drop_path: float = 0.0,

@@ -12,6 +12,7 @@ from vidmodels.backbones.resnet3d import NonLocalConfig, ResNet3d
 from vidmodels.backbones.resnet3d_archs import ResNetOptions, resnet_config
 from vidmodels.backbones.slowfast import SlowFast
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.classifier import ClipClassifier
 from vidmodels.heads.clip import Activation, Average, ClipHead
 from vidmodels.heads.roi_action import ActionDetector, RoiActionHead
@@ -27,7 +28,7 @@ class HeadSettings:
     activation: by default softmax for a classifier, sigmoid for a detector.
     """
 
-    num_classes: int = 400
+    num_classes: NumClasses = 400
     size: int | None = 224
     dropout: float = 0.5
     activation: Activation | None = None

@@ -8,6 +8,7 @@ from torch import nn
 
 from vidmodels.backbones.x3d import X3D, X3DConfig
 from vidmodels.core.errors import ConfigError
+from vidmodels.core.label_sets import NumClasses
 from vidmodels.heads.classifier import ClipClassifier
 from vidmodels.heads.clip import Activation, Average
 from vidmodels.heads.roi_action import ActionDetector
@@ -19,7 +20,7 @@ DETECTION = {"strides": (2, 2, 2, 1), "dilations": (1, 1, 1, 2)}  # res5 keeps t
 def x3d(
     num_frames: int = 16,
     size: int | None = 224,
-    num_classes: int = 400,
+    num_classes: NumClasses = 400,
     head_dim: int = 2048,
     dropout: float = 0.5,
     activation: Activation | None = None,
