@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import LabelSets
+from vidmodels.data.formats import load_manifest
 from vidmodels.data.manifest import Manifest, SampleRef
 
 
@@ -99,3 +101,57 @@ def test_what_does_not_fit_is_named():
         Manifest(pa.table({"id": ["a"], "uri": ["x"], "label": [2]}), ("one", "two"))
     with pytest.raises(DataError, match="label"):
         Manifest(pa.table({"id": ["a"], "uri": ["x"], "label": ["dog"]}))
+
+
+SETS = LabelSets({"verb": ("take", "cut"), "noun": ("cup", "knife", "pan")})
+
+
+def several(count: int = 12, **changes) -> Manifest:
+    """A verb and a noun each; the first clip has no verb."""
+    rows = [
+        {"id": f"v{i}", "uri": f"v{i}.mp4", "label.noun": i % 3, "label.verb": None if i == 0 else i % 2} for i in range(count)
+    ]
+    return Manifest.from_rows([{**row, **changes} if row["id"] == "v5" else row for row in rows], SETS)
+
+
+def test_label_sets_have_a_column_each(tmp_path):
+    manifest = several()
+    assert [manifest.row(i).set_labels for i in range(3)] == [(0, -1), (1, 1), (2, 0)]
+    assert [manifest.row(0).label, manifest.multi_label, manifest.lacking] == [None, False, {"verb": 1}]
+    assert manifest.table.column_names[-2:] == ["label.noun", "label.verb"]
+    manifest.save(tmp_path / "m.parquet")
+    for other in (Manifest.load(tmp_path / "m.parquet"), pickle.loads(pickle.dumps(manifest))):
+        assert (other.label_sets, other.digest) == (SETS.sets, manifest.digest)
+        assert other.row(7) == manifest.row(7)
+    assert several(**{"label.verb": 0}).digest != manifest.digest
+    assert Manifest(manifest.table, LabelSets({**SETS.sets, "verb": ("take", "wash")})).digest != manifest.digest
+
+
+def test_one_of_the_label_sets():
+    verbs = several().only("verb")
+    assert (verbs.classes, verbs.label_sets, verbs.lacking) == (("take", "cut"), {}, {})
+    assert [verbs.row(i).label for i in range(3)] == [None, 1, 0]
+    assert verbs.row(1).set_labels is None
+    with pytest.raises(DataError, match=r"no label set 'verbs' \(did you mean 'verb'\?\): the videos have noun, verb"):
+        several().only("verbs")
+
+
+def test_one_of_the_label_sets_of_a_file(tmp_path):
+    several().save(tmp_path / "m.parquet")
+    assert load_manifest(str(tmp_path / "m.parquet")).classes == SETS
+    assert load_manifest(str(tmp_path / "m.parquet"), label="noun").classes == SETS.sets["noun"]
+    with pytest.raises(DataError, match="no label set 'noun': the videos have one without a name"):
+        made().only("noun")
+
+
+def test_label_sets_are_split_by_the_first():
+    train, val = several(30).split(0.2)
+    assert sorted(val.table["label.noun"].to_pylist()) == [0, 0, 1, 1, 2, 2]
+    assert train.label_sets == val.label_sets == SETS.sets
+
+
+def test_label_sets_that_do_not_fit_are_named():
+    with pytest.raises(DataError, match="label 2 of the set verb has no class: 2 class names are given"):
+        several(**{"label.verb": 2})
+    with pytest.raises(DataError, match=r"the manifest lacks the column label\.noun: give each label set"):
+        Manifest(pa.table({"id": ["a"], "uri": ["x"], "label": [0]}), SETS)

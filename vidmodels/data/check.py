@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from vidmodels.core.errors import DataError, MediaError, VidmodelsError
+from vidmodels.core.label_sets import name_of
 from vidmodels.data.formats import load_manifest
 from vidmodels.data.frames import FrameReader, frame_paths, open_sample
 from vidmodels.data.manifest import Manifest, SampleRef
@@ -142,11 +143,12 @@ def _same(contents: dict[str, list[SampleRef]], classes: tuple[str, ...] | None)
     for first, *others in contents.values():
         for other in others:
             yield Finding("duplicate", other.id, other.uri, f"has the same content as {first.id}")
-            if other.label != first.label:
-                mine, its = _class_name(other.label, classes), _class_name(first.label, classes)
+            if (other.label, other.set_labels) != (first.label, first.set_labels):
+                mine, its = _class_name(other, classes), _class_name(first, classes)
                 detail = f"is labelled {mine}, and {first.id} of the same content is labelled {its}"
                 yield Finding("label_mismatch", other.id, other.uri, detail)
 
 
-def _class_name(label: int | None, classes: tuple[str, ...] | None) -> str:
-    return str(label) if label is None or classes is None else classes[label]
+def _class_name(ref: SampleRef, classes: tuple[str, ...] | None) -> str:
+    label = ref.label if ref.set_labels is None else ref.set_labels
+    return str(label) if label is None or classes is None else name_of(label, classes)

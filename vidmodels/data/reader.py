@@ -48,7 +48,8 @@ class TrainReader:
             check_kind(manifest, self.clip.num_frames)
 
     def read(self, number: int, apart: bool = False) -> Row:
-        """One sample: `clips` uint8 [R, T, S, S, C], `number`, `id`, `label`, `error` ('' if good), `repeated` frames.
+        """One sample: `clips` uint8 [R, T, S, S, C], `number`, `id`, `label` (or a tuple with one of each label set), `error`
+        ('' if good), `repeated` frames.
 
         With `hearing` also the columns of `vidmodels.data.hearing.sound_row`: each clip's own sound.
         apart: decode in a child process, for a video that may kill its decoder.
@@ -239,7 +240,9 @@ def to_columns(rows: list[Row]) -> dict[str, Any]:
 
 
 def _row(number: int, ref: SampleRef, clips: np.ndarray, repeated: int, error: str, manifest: Manifest) -> Row:
-    label = -1 if ref.label is None else ref.label
+    label: Any = -1 if ref.label is None else ref.label
+    if ref.set_labels is not None:
+        label = ref.set_labels
     row = {"clips": clips, "number": number, "id": ref.id, "label": label, "repeated": repeated, "error": error}
     if manifest.multi_label:
         targets = np.zeros(len(manifest.classes or ()), np.uint8)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.data.formats.files import lay, write
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import LabelSets
 from vidmodels.data.formats import load_manifest
 
 HEADER = "narration_id,participant_id,video_id,start_timestamp,stop_timestamp,narration,verb,verb_class,noun,noun_class\n"
@@ -29,8 +30,20 @@ def read(lists, name="train", **settings):
     return load_manifest(str(lists / f"EPIC_100_{name}.csv"), root=str(lists / "videos"), **settings)
 
 
-def test_verbs_and_nouns(lists):
-    verbs = read(lists)
+def test_verbs_and_nouns_are_two_label_sets(lists):
+    both = read(lists)
+    assert isinstance(both.classes, LabelSets)
+    assert {name: len(classes) for name, classes in both.label_sets.items()} == {"noun": 300, "verb": 97}
+    assert [both.row(i).set_labels for i in range(2)] == [(3, 3), (114, 6)]
+    assert [both.row(i).label for i in range(2)] == [None, None]
+    assert read(lists, "validation", classes=both.classes).row(0).set_labels == (3, 0)
+    assert read(lists, classes=tuple(f"v{number}" for number in range(97))).row(1).label == 6, "a list of verbs"
+    with pytest.raises(DataError, match=r"the given label sets are not its verbs and nouns: choose data\.label"):
+        read(lists, classes=LabelSets({"verb": ["take"]}))
+
+
+def test_verbs_or_nouns(lists):
+    verbs = read(lists, label="verb")
     rows = [verbs.row(i) for i in range(2)]
     assert [row.id for row in rows] == ["P01_01_0", "P01_01_1"]
     assert [(row.start, row.end) for row in rows] == [pytest.approx((0.14, 3.37)), pytest.approx((3724.37, 3726.17))]
@@ -54,7 +67,8 @@ def test_actions_have_the_classes_of_both_lists(lists):
 def test_names_come_from_the_lists_beside_it(lists):
     verbs = "".join(f"{number},{name},[]\n" for number, name in enumerate(["take", "put", "wash", "open", "a", "b", "turn-on"]))
     write(lists / "EPIC_100_verb_classes.csv", "id,key,instances\n" + verbs)
-    assert read(lists).classes[6] == "turn-on"
+    assert read(lists, label="verb").classes[6] == "turn-on"
+    assert read(lists).label_sets["verb"][6] == "turn-on"
     assert "open noun 114" in read(lists, label="action").classes
     write(lists / "EPIC_100_verb_classes.csv", "id,key\n0,take\n2,put\n")
     with pytest.raises(DataError, match="the column id must count from 0"):
@@ -64,7 +78,9 @@ def test_names_come_from_the_lists_beside_it(lists):
 def test_a_list_for_tests_has_no_labels(lists):
     header = "narration_id,participant_id,video_id,start_timestamp,stop_timestamp\n"
     write(lists / "EPIC_100_test_timestamps.csv", header + "P01_01_5,P01,P01_01,00:00:01,00:00:02\n")
-    assert read(lists, "test_timestamps").row(0).label is None
+    assert read(lists, "test_timestamps").row(0).set_labels == (-1, -1)
+    assert read(lists, "test_timestamps").lacking == {"noun": 1, "verb": 1}
+    assert read(lists, "test_timestamps", label="verb").row(0).label is None
 
 
 @pytest.mark.parametrize(

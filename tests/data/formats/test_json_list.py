@@ -6,6 +6,7 @@ import pytest
 
 from tests.data.formats.files import lay, write
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import LabelSets
 from vidmodels.data.formats import load_manifest
 
 
@@ -102,3 +103,56 @@ def test_labels_outside_of_the_given_classes(tmp_path, root):
         load_manifest(path, root=root, classes=("run", "jump"))
     with pytest.raises(DataError, match="has no labels"):
         load_manifest(write(tmp_path / "none.json", [{"path": "a.mp4"}]), root=root, multi_label=True)
+
+
+SETS = [
+    {"path": "a.mp4", "labels": {"verb": "take", "noun": 1}},
+    {"path": "b/c.mp4", "labels": {"verb": "cut"}},
+    {"path": "d.jpg"},
+]
+
+
+def test_label_sets(tmp_path, root):
+    manifest = load_manifest(write(tmp_path / "list.json", SETS), root=root)
+    assert manifest.label_sets == {"noun": ("0", "1"), "verb": ("cut", "take")}
+    assert [row.set_labels for row in rows(manifest)] == [(1, 1), (-1, 0), (-1, -1)]
+    assert manifest.lacking == {"noun": 2, "verb": 1}
+    verbs = load_manifest(str(tmp_path / "list.json"), root=root, label="verb")
+    assert (verbs.classes, [row.label for row in rows(verbs)]) == (("cut", "take"), [1, 0, None])
+    other = [{"path": "a.mp4", "labels": {"verb": "take", "noun": 0}}]
+    val = load_manifest(write(tmp_path / "val.json", other), root=root, classes=manifest.classes)
+    assert (val.classes, val.row(0).set_labels) == (manifest.classes, (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("items", "settings", "message"),
+    [
+        (SETS, {"label": "noum"}, r"has no label set 'noum' \(did you mean 'noun'\?\): choose data.label of noun, verb"),
+        (SETS, {"multi_label": True}, "has the label sets noun, verb: leave data.multi_label out or choose data.label"),
+        (
+            SETS,
+            {"classes": ("a", "b")},
+            "the label sets noun, verb, and classes are given for one without a name: choose",
+        ),
+        (
+            [*SETS, {"path": "a.mp4", "labels": ["x"]}],
+            {},
+            r"the labels of a.mp4 name no label set: write them as those of",
+        ),
+        (
+            [{"path": "a.mp4", "labels": {"verb": ["x", "y"]}}],
+            {},
+            "item 1 has several labels of verb: give one of each",
+        ),
+        ([{"path": "a.mp4", "labels": {"a-b": "x"}}], {}, "a label set cannot be called 'a-b'"),
+    ],
+)
+def test_bad_label_sets(tmp_path, root, items, settings, message):
+    with pytest.raises(DataError, match=message):
+        load_manifest(write(tmp_path / "list.json", items), root=root, **settings)
+
+
+def test_a_class_that_a_label_set_does_not_have(tmp_path, root):
+    given = LabelSets({"verb": ("cut", "wash"), "noun": ("0", "1")})
+    with pytest.raises(DataError, match="item 1: the label 'take' is not in the list of 2 classes"):
+        load_manifest(write(tmp_path / "list.json", SETS), root=root, classes=given)

@@ -23,7 +23,7 @@ class LayoutSection(Section):
     split: str | None = None
     """Part of a data set that has several in one place: train1, test1, train2 ... of HMDB51; train, val of Ego4D."""
     label: str | None = None
-    """Which label, where videos have several: verb, noun or action of EPIC-KITCHENS."""
+    """Which label, where videos have one of each label set: verb, noun or action of EPIC-KITCHENS; default: all sets."""
     classes: str | None = None
     """File with the names of the classes, in the order of their numbers; default: those of the data set."""
 
@@ -52,6 +52,8 @@ class SyntheticSection(Section):
     """Random polarity and full-contrast background (nothing learns it in minutes)."""
     sound: bool = False
     """With a sound track, and 12 classes of which four are told in pairs by their sound only."""
+    colors: bool = False
+    """With a second label set beside the motion: the colour of what moves."""
 
 
 class ClipSection(Section):

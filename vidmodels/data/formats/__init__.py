@@ -48,7 +48,7 @@ _READERS = {
     "frames": _Format(read_frames, "folder", _takes("fps", "classes")),
     "kinetics": _Format(read_list, "file", _LISTED, several=True),
     "kinetics_csv": _Format(read_kinetics_csv, "file", _LISTED),
-    "parquet": _Format(read_parquet, "file", _takes("root", "classes"), several=True),
+    "parquet": _Format(read_parquet, "file", _takes("root", "classes", "label"), several=True),
     "json": _Format(read_json_list, "file", _LISTED | {"label"}, several=True),
     "frame_list": _Format(read_frame_list, "file", _LISTED, several=True),
     "ucf101": _Format(read_ucf101, "file", _LISTED),

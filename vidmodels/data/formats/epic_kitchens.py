@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import LabelSets
 from vidmodels.data.formats.lists import Classes, Row, Source, Videos, beside, make_manifest, read_records, span
-from vidmodels.data.manifest import Manifest
+from vidmodels.data.manifest import SET_COLUMN, Manifest
 
 COLUMNS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
 LABELS = ("verb", "noun", "action")
@@ -16,45 +19,51 @@ Names = dict[str, tuple[str, ...]]
 
 
 def read_epic_kitchens(source: Source) -> Manifest:
-    """The actions of EPIC_100_train.csv and the like, labelled by `source.label`: verb (the default), noun or action.
+    """The actions of EPIC_100_train.csv ... with two label sets, or with one label, `source.label`: verb, noun or action.
 
-    An action is a pair of verb and noun; its classes are those that are given, else the pairs of the training and validation
-    lists that lie beside the file, so that both have the same. Names of verbs and nouns come from EPIC_100_verb_classes.csv and
-    EPIC_100_noun_classes.csv where these lie there. Lists without classes are for tests. Raises DataError.
+    A plain list of classes without a label names the verbs. An action is a pair of verb and noun; its classes are those that
+    are given, else the pairs of the training and validation lists that lie beside the file, so that both have the same. Names
+    of verbs and nouns come from EPIC_100_verb_classes.csv and EPIC_100_noun_classes.csv where these lie there. Lists without
+    classes are for tests. Raises DataError.
     """
-    wanted = source.label or "verb"
-    if wanted not in LABELS:
-        raise DataError(f"the label {wanted!r} is none of EPIC-KITCHENS': choose one of {', '.join(LABELS)}")
     names = {part: _names(source.path, part) for part in NUM_CLASSES}
-    classes = _classes(source, wanted, names)
+    label_of, classes = _reading(source, names)
     videos = Videos(source.base, source.fps)
     rows: list[Row] = []
     missing: list[str] = []
     for where, record in read_records(source.path, COLUMNS, "list of EPIC-KITCHENS"):
         start, end = span(where, record["start_timestamp"], record["stop_timestamp"], _clock)
         pair = _pair(where, record, names)
-        if pair is None or wanted != "action":
-            label = None if pair is None else pair[LABELS.index(wanted)]
-        else:
-            label = classes.number(_action(pair, names), where)
         video = record["video_id"]
         place = videos.find(f"{record['participant_id']}/videos/{video}.MP4", video, f"{record['participant_id']}/{video}")
         if place is None:
             missing.append(video)
             continue
-        row = {"id": record["narration_id"], "uri": place.uri, "bytes": place.bytes, "label": label}
+        labels = {} if pair is None else label_of(pair, where)
+        row = {"id": record["narration_id"], "uri": place.uri, "bytes": place.bytes, **labels}
         rows.append({**row, "start": start, "end": end})
-    return make_manifest(source, rows, missing, classes.names)
+    return make_manifest(source, rows, missing, classes)
 
 
-def _classes(source: Source, wanted: str, names: Names) -> Classes:
+def _reading(source: Source, names: Names) -> tuple[Callable[[Pair, str], Row], tuple[str, ...]]:
+    """What gives the labels of a pair as columns, and the classes."""
+    wanted = source.label
+    if wanted not in (None, *LABELS):
+        raise DataError(f"the label {wanted!r} is none of EPIC-KITCHENS': choose one of {', '.join(LABELS)}")
+    if wanted is None and (source.classes is None or isinstance(source.classes, LabelSets)):
+        sets = LabelSets(names)
+        if source.classes not in (None, sets):
+            raise DataError(f"{source.path}: the given label sets are not its verbs and nouns: choose data.label verb or noun")
+        return (lambda pair, _: {f"{SET_COLUMN}{part}": label for part, label in zip(NUM_CLASSES, pair)}), sets
     if wanted == "action":
         found = [_action(pair, names) for pair in _pairs(source.path, names)] if source.classes is None else []
-        return Classes(source.classes if source.classes is not None else found)
-    if source.classes is not None and len(source.classes) != len(names[wanted]):
-        counts = f"{len(source.classes)} classes are given for {len(names[wanted])} {wanted}s"
+        classes = Classes(source.classes if source.classes is not None else found)
+        return (lambda pair, where: {"label": classes.number(_action(pair, names), where)}), classes.names
+    part = wanted or "verb"
+    if source.classes is not None and len(source.classes) != len(names[part]):
+        counts = f"{len(source.classes)} classes are given for {len(names[part])} {part}s"
         raise DataError(f"{source.path}: {counts}: give the list that has them all")
-    return Classes(source.classes or names[wanted])
+    return (lambda pair, _: {"label": pair[LABELS.index(part)]}), source.classes or names[part]
 
 
 def _action(pair: Pair, names: Names) -> str:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from vidmodels.core.errors import DataError, did_you_mean
+from vidmodels.core.errors import ConfigError, DataError, did_you_mean
+from vidmodels.core.label_sets import LabelSets
 from vidmodels.data.formats.lists import Classes, Row, Source, Videos, make_manifest, number, read_json, span
-from vidmodels.data.manifest import Manifest
+from vidmodels.data.manifest import SET_COLUMN, Manifest
 
 KEYS = ("path", "label", "labels", "start", "end", "id")
 _BENCHMARK = "forecasting_hands_objects"
@@ -21,9 +22,14 @@ def read_json_list(source: Source) -> Manifest:
 
     They lie in a list, on a line each (.jsonl), or as {path: object or list of objects}. Files of Ego4D's hands and objects
     are read too, with `source.label` verb (the default) or noun. Labels that are numbers need no names:
-    classes are then called by them, from 0 to the largest. Raises DataError.
+    classes are then called by them, from 0 to the largest. Labels that are objects, {"verb": "take", "noun": "cup"}, are of
+    several label sets, of which `source.label` chooses one. Raises DataError.
     """
     items = list(_items(source, read_json(source.path)))
+    if names := sorted({name for _, item in items if isinstance(item.get("labels"), dict) for name in item["labels"]}):
+        if source.label is None:
+            return _read_sets(source, items, names)
+        items = [(where, _one_set(source, item, names)) for where, item in items]
     several = source.multi_label or any("labels" in item for _, item in items)
     labels = [_labels(where, item) for where, item in items]
     known = [label for each in labels for label in each]
@@ -32,7 +38,7 @@ def read_json_list(source: Source) -> Manifest:
     if source.multi_label and not known:
         raise DataError(f"{source.path} has no labels: give each object the key labels")
     numeric = bool(known) and all(isinstance(label, int) for label in known)
-    classes = _classes(source, known, numeric)
+    classes = _classes(source.classes, known, numeric)
     videos = Videos(source.base, source.fps, pictures=True, exact=True)
     names = _ids(items)
     rows: list[Row] = []
@@ -46,6 +52,61 @@ def read_json_list(source: Source) -> Manifest:
         row = {"id": name, "uri": place.uri, "bytes": place.bytes, **_times(where, item)}
         rows.append({**row, "labels": numbers} if several else {**row, "label": numbers[0] if numbers else None})
     return make_manifest(source, rows, missing, classes.names if known else source.classes)
+
+
+def _read_sets(source: Source, items: list[tuple[str, Item]], names: list[str]) -> Manifest:
+    """The manifest of objects whose labels say the label set of each; an object may lack some."""
+    if source.multi_label:
+        listed = ", ".join(names)
+        raise DataError(f"{source.path} has the label sets {listed}: leave data.multi_label out or choose data.label")
+    given = source.classes.sets if isinstance(source.classes, LabelSets) else {}
+    if source.classes is not None and not given.keys() >= set(names):
+        sets = f"the label sets {', '.join(names)}, and classes are given for {', '.join(given) or 'one without a name'}"
+        raise DataError(f"{source.path} has {sets}: choose data.label, or leave data.classes out")
+    classes, columns = {}, {}
+    for name in given or names:
+        numbers, columns[f"{SET_COLUMN}{name}"] = _numbered(source, items, name, given.get(name))
+        classes[name] = numbers.names
+    try:
+        sets_of_classes = LabelSets(classes)
+    except ConfigError as error:
+        raise DataError(f"{source.path}: {error}") from error
+    videos = Videos(source.base, source.fps, pictures=True, exact=True)
+    rows: list[Row] = []
+    missing: list[str] = []
+    for index, ((where, item), name) in enumerate(zip(items, _ids(items))):
+        if (place := videos.find(item["path"])) is None:
+            missing.append(item["path"])
+            continue
+        row = {"id": name, "uri": place.uri, "bytes": place.bytes, **_times(where, item)}
+        rows.append(row | {key: column[index] for key, column in columns.items()})
+    return make_manifest(source, rows, missing, sets_of_classes)
+
+
+def _numbered(
+    source: Source, items: list[tuple[str, Item]], name: str, given: tuple[str, ...] | None
+) -> tuple[Classes, list[int | None]]:
+    """The classes of a label set, and the number of each object in it. Raises DataError."""
+    labels = [_labels(where, _one_set(source, item, [name])) for where, item in items]
+    if where := next((where for (where, _), each in zip(items, labels) if len(each) > 1), None):
+        raise DataError(f"{where} has several labels of {name}: give one of each label set")
+    known = [label for each in labels for label in each]
+    numeric = bool(known) and all(isinstance(label, int) for label in known)
+    classes = _classes(given, known, numeric)
+    numbers = [_number(where, each[0], classes, numeric) if each else None for (where, _), each in zip(items, labels)]
+    return classes, numbers
+
+
+def _one_set(source: Source, item: Item, names: list[str]) -> Item:
+    """An object with its label of one label set, `source.label` or the only one of `names`. Raises DataError."""
+    wanted = source.label or names[0]
+    if wanted not in names:
+        near = did_you_mean(wanted, names)
+        raise DataError(f"{source.path} has no label set {wanted!r}{near}: choose data.label of {', '.join(names)}")
+    labels = item.get("labels", {})
+    if not isinstance(labels, dict) or "label" in item:
+        raise DataError(f"{source.path}: the labels of {item['path']} name no label set: write them as those of the others")
+    return {**{key: value for key, value in item.items() if key != "labels"}, "label": labels.get(wanted)}
 
 
 def _items(source: Source, tree: Any) -> Iterator[tuple[str, Item]]:
@@ -96,10 +157,10 @@ def _labels(where: str, item: Item) -> list[str | int]:
     return labels
 
 
-def _classes(source: Source, known: list[str | int], numeric: bool) -> Classes:
-    if numeric and source.classes is None:
+def _classes(given: tuple[str, ...] | None, known: list[str | int], numeric: bool) -> Classes:
+    if numeric and given is None:
         return Classes([str(number) for number in range(max(map(int, known)) + 1)])
-    return Classes(source.classes, map(str, known))
+    return Classes(given, map(str, known))
 
 
 def _number(where: str, label: str | int, classes: Classes, numeric: bool) -> int:

@@ -23,7 +23,7 @@ class Source:
 
     path: of its list or folder; root: folder of the videos; fps: frames per second, where each video is a folder of pictures;
     split: part of a data set whose lists hold several; label: which of several labels; classes: their names, where the user
-    gives them; multi_label: a video may have several labels.
+    or the training data give them, LabelSets where these have several; multi_label: a video may have several labels.
     """
 
     path: str
@@ -112,7 +112,7 @@ class Classes:
 
 
 def make_manifest(
-    source: Source, rows: Sequence[Row], missing: Sequence[str], classes: Sequence[str] | None, what: str = "videos"
+    source: Source, rows: Sequence[Row], missing: Sequence[str], classes: tuple[str, ...] | None, what: str = "videos"
 ) -> Manifest:
     """A manifest of what was found. Raises DataError where the list is empty or none of its videos is there."""
     if not rows and not missing:
@@ -123,7 +123,7 @@ def make_manifest(
     if source.fps is not None:
         rows = [{**row, "fps": source.fps} for row in rows]
     try:
-        return Manifest.from_rows(list(rows), None if classes is None else tuple(classes), tuple(dict.fromkeys(missing)))
+        return Manifest.from_rows(list(rows), classes, tuple(dict.fromkeys(missing)))
     except DataError as error:
         raise DataError(f"{source.path}: {error}") from error
 

@@ -13,9 +13,12 @@ from vidmodels.data.storage import join
 def read_parquet(source: Source) -> Manifest:
     """The manifest in a Parquet file; relative addresses count from the root, by default the file's folder.
 
-    Raises DataError, also where its classes are not those that are given or (`source.multi_label`) it has no lists of labels.
+    `source.label` takes one of its label sets. Raises DataError, also where its classes are not those that are given or
+    (`source.multi_label`) it has no lists of labels.
     """
     manifest = Manifest.load(source.path)
+    if source.label is not None:
+        manifest = manifest.only(source.label)
     if not len(manifest):
         raise DataError(f"{source.path} lists no video: give a table with at least one row")
     classes = manifest.classes if source.classes is None else source.classes

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vidmodels.core.errors import ConfigError, DataError
+from vidmodels.core.label_sets import LabelSets
 from vidmodels.core.recipe.data import SyntheticSection
 from vidmodels.data.synthetic.encode import encode_mp4
 from vidmodels.data.synthetic.render import Rendered, draw, render
+from vidmodels.data.synthetic.shapes import COLORS
 from vidmodels.data.synthetic.world import FPS, GENERATOR_VERSION, Scene, WorldSpec, rng_for, sample_scene
 
 if TYPE_CHECKING:
@@ -70,19 +72,26 @@ def synthetic_manifest(
     section's. processes: more than 1 renders in a pool. progress(done, total) is called as videos get ready.
     Raises DataError when the cache cannot be written.
     """
-    from vidmodels.data.manifest import Manifest
+    from vidmodels.data.manifest import SET_COLUMN, Manifest
 
     spec = spec or WorldSpec.of(section)
     folder = _folder(section, split, cache_dir, spec)
     count = split_size(section, split)
-    listing = folder / f"manifest-{count}.parquet"
+    listing = folder / f"manifest-{count}{'-colors' * section.colors}.parquet"
     if listing.exists() and (known := _sizes(listing)) is not None:
         paths = _paths(folder, count)
         broken = [i for i, p in enumerate(paths) if not p.exists() or p.stat().st_size != known[i]]
         for i in broken:
             paths[i].unlink(missing_ok=True)
     _render_missing(split_seed(section.seed, split), spec, folder, count, processes, progress)
-    manifest = Manifest(_table(section, split, spec, folder, count), spec.classes)
+    table, classes = _table(section, split, spec, folder, count), spec.classes
+    if section.colors and classes:
+        names = tuple(COLORS)
+        classes = LabelSets({"motion": classes, "color": names})
+        table = table.rename_columns({"label": f"{SET_COLUMN}motion"})
+        scenes = (synthetic_scene(section, split, index, spec) for index in range(count))
+        table = table.append_column(f"{SET_COLUMN}color", [[names.index(scene.actor.color_name) for scene in scenes]])
+    manifest = Manifest(table, classes)
     _write(listing, lambda path: manifest.save(path))
     return manifest
 
