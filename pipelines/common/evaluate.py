@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.common.kinds.sound import hearing_of
+from pipelines.common.label_maps import LabelMaps, for_model, label_maps, labels_for_model
 from pipelines.common.scoring import Scoring, check_task, clip_of, score_videos
 from pipelines.common.settings import EvaluateSettings
 from pipelines.common.sources import absolute_data, load_sources
 from pipelines.common.storage_paths import default_storage
-from vidmodels.core.errors import DataError, RunError
+from vidmodels.core.errors import RunError
 from vidmodels.core.logs import setup_logging
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.reader import ViewReader
@@ -37,8 +38,8 @@ def evaluate(settings: EvaluateSettings) -> int:
     metadata = zoo.read_metadata(weights)
     classes = check_task(metadata, settings.model)
     sources = load_sources(absolute_data(settings.data), storage)
-    manifest = sources.val or sources.train[0]
-    label_of = _label_map(manifest, classes)
+    manifest = for_model(sources.val or sources.train[0], classes)
+    maps = label_maps(manifest, classes, settings.data.label)
     views = settings.evaluation
     clip, hearing = clip_of(metadata, settings.data.clip), hearing_of(zoo.entry(metadata["name"]))
     reader = ViewReader(manifest, clip, views.num_clips, views.num_crops, views.size, hearing)
@@ -46,19 +47,23 @@ def evaluate(settings: EvaluateSettings) -> int:
     rows = list(score_videos(scoring, reader, range(len(manifest)), settings.run))
     _check_once([row["id"] for row in rows], manifest)
     good = [row for row in rows if not row["error"]]
-    result = summarise(join_scores([_scores(rows, label_of, len(classes))]), classes)
+    result = summarise(join_scores([_scores(rows, maps, classes)]), classes)
     folder = Path(settings.out or f"{storage}/evaluations/{file_name(settings.model)}-{manifest.digest[:12]}")
     folder.mkdir(parents=True, exist_ok=True)
     save_evaluation(result, classes, folder, f"{metadata['name']} on {manifest.digest[:12]}")
     answer = {"model": settings.model, "data_digest": manifest.digest, "views": f"{views.num_clips} x {views.num_crops}",
               **result.metrics, "errors": result.errors}  # fmt: skip
     (folder / "evaluation.json").write_text(json.dumps(answer, indent=2) + "\n")
-    for row in result.per_class:
-        share = row.accuracy if isinstance(row, ClassRow) else row.average_precision
-        print(f"  {row.name:<24} {row.support:>6} videos  {100 * share:5.1f} %")
+    for name, each in (result.sets or {"": result}).items():
+        if name:
+            print(f"{name}:")
+        for row in each.per_class:
+            share = row.accuracy if isinstance(row, ClassRow) else row.average_precision
+            print(f"  {row.name:<24} {row.support:>6} videos  {100 * share:5.1f} %")
     for part in result.slices:
         print(f"  {part.fact} {part.low:.4g} to {part.high:.4g}: {part.videos} videos, {100 * part.accuracy:.1f} %")
-    shown = ", ".join(f"{key} {100 * value:.2f} %" for key, value in result.metrics.items() if key.startswith(("top", "map")))
+    shares = {key: value for key, value in result.metrics.items() if key.rpartition("_")[2].startswith(("top", "map"))}
+    shown = ", ".join(f"{key} {100 * value:.2f} %" for key, value in shares.items())
     print(f"{shown} on {len(good)} of {len(rows)} videos, {views.num_clips} x {views.num_crops} views; {folder}")
     if result.metrics.get("without_sound"):
         print(f"  {result.metrics['without_sound']:.0f} of them without sound: their classes are from the pictures alone")
@@ -67,39 +72,18 @@ def evaluate(settings: EvaluateSettings) -> int:
     return 0
 
 
-def _scores(rows: list[dict[str, Any]], label_of: dict[int, int], num_classes: int) -> Scores:
+def _scores(rows: list[dict[str, Any]], maps: LabelMaps, classes: tuple[str, ...]) -> Scores:
     """The decoded rows as arrays, with the model's numbers of the classes."""
     from vidmodels.training.evaluation import Scores
 
     good = [row for row in rows if not row["error"]]
     errors = {row["id"]: row["error"] for row in rows if row["error"]}
     if not good:
-        return Scores([], np.zeros((0, num_classes), np.float32), np.zeros(0, np.int64), errors)
-    if "targets" in good[0]:
-        labels = np.zeros((len(good), num_classes), np.uint8)
-        for number, own in label_of.items():
-            labels[:, own] = [row["targets"][number] for row in good]
-    else:
-        labels = np.array([label_of.get(row["label"], -1) for row in good], np.int64)
+        return Scores([], np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int64), errors)
+    labels = labels_for_model(good, maps, classes)
     facts = np.stack([row["facts"] for row in good])
     silent = [row["id"] for row in good if not row["heard"]] if "heard" in good[0] else None
     return Scores([row["id"] for row in good], np.stack([row["values"] for row in good]), labels, errors, facts, silent)
-
-
-def _label_map(manifest: Manifest, classes: tuple[str, ...]) -> dict[int, int]:
-    """Labels of the data to labels of the model, by the classes' names. Raises DataError where they differ."""
-    if manifest.classes is None:
-        raise DataError(
-            "the videos have no labels: give a folder with one folder per class (--data.format classes where it has one "
-            "class only), or a list with labels"
-        )
-    unknown = [name for name in manifest.classes if name not in classes]
-    if unknown:
-        raise DataError(
-            f"the model does not know {len(unknown)} of the {len(manifest.classes)} classes of the data, the first is "
-            f"{unknown[0]!r}; it knows {', '.join(classes[:5])}{' ...' if len(classes) > 5 else ''}"
-        )
-    return {number: classes.index(name) for number, name in enumerate(manifest.classes)}
 
 
 def _check_once(ids: list[str], manifest: Manifest) -> None:

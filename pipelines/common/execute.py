@@ -241,9 +241,9 @@ def _register(job: TrainJob, spool: Spool, kept: Path, name: str, step: int, met
 
 def _shown_files(folder: Path) -> list[Path]:
     names = ("recipe.json", "finished.json", "metrics.csv", "loss_curve.png", "sample_batch.png", "reconstruction.png",
-             "reconstruction.mp4", "confusion_matrix.png", "average_precision.png", "key_frames.png", "per_class.csv",
+             "reconstruction.mp4", "*confusion_matrix.png", "average_precision.png", "key_frames.png", "*per_class.csv",
              "report.html")  # fmt: skip
-    return [folder / name for name in names if (folder / name).exists()]
+    return [path for name in names for path in sorted(folder.glob(name))]
 
 
 def _mean_over_run(path: Path, name: str) -> float:
@@ -257,7 +257,8 @@ def _mean_over_run(path: Path, name: str) -> float:
 def _outcome_words(finished: dict[str, Any]) -> str:
     metrics = finished.get("metrics", {})
     named = ("loss", "patch_mean_loss", "val_top1", "val_top5", "val_map")
-    shown = [f"{key} {metrics[key]:.4g}" for key in named if key in metrics]
+    of_sets = [key for key in metrics if key.startswith("val_") and key.endswith("_top1")]
+    shown = [f"{key} {metrics[key]:.4g}" for key in (*named, *of_sets) if key in metrics]
     if metrics.get("without_sound"):
         shown.append(f"{100 * metrics['without_sound']:.3g} % of the clips had no sound")
     if metrics.get("val_without_sound"):

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.common.job import TrainJob
 from pipelines.common.sources import Sources
+from vidmodels.core.label_sets import parts_of
 from vidmodels.core.recipe import MaskedRecipe
 
 if TYPE_CHECKING:
@@ -74,14 +75,23 @@ def reconstructions(recipe: MaskedRecipe, sources: Sources, model: Any, folder: 
     ]
 
 
-def save_evaluation(result: Evaluation, classes: Sequence[str], folder: Path, title: str = "Confusion matrix") -> list[Path]:
-    """`per_class.csv`, `slices.csv` and `confusion_matrix.png` of a classifier; the last two not with several labels."""
+def save_evaluation(
+    result: Evaluation, classes: Sequence[str], folder: Path, title: str = "Confusion matrix", name: str = ""
+) -> list[Path]:
+    """`per_class.csv`, `slices.csv` and `confusion_matrix.png` of a classifier; the last two not with several labels.
+
+    Of label sets the first and the last for each, their names (`name`) before those of the files.
+    """
     from vidmodels.metrics.classification import save_rows
     from vidmodels.visual.plots import save_confusion_matrix
 
-    files = [save_rows(result.per_class, folder / "per_class.csv")]
+    files: list[Path] = []
+    for each, part in result.sets.items():
+        files += save_evaluation(part, parts_of(classes)[each][1], folder, f"{title}, {each}", f"{each}_")
+    if result.per_class:
+        files.append(save_rows(result.per_class, folder / f"{name}per_class.csv"))
     if result.slices:
         files.append(save_rows(result.slices, folder / "slices.csv"))
     if result.confusion is not None:
-        files.append(save_confusion_matrix(result.confusion, classes, folder / "confusion_matrix.png", title))
+        files.append(save_confusion_matrix(result.confusion, classes, folder / f"{name}confusion_matrix.png", title))
     return files

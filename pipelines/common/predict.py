@@ -1,7 +1,7 @@
 """Predictions or features of all videos of a folder or bucket, as Parquet files, resumable.
 
-A row is a video: its best classes with their scores, or the features of its clips with their times in seconds. Of a model that
-hears it also says whether sound was heard.
+A row is a video: its best classes with their scores (of several label sets in columns NAME_classes, NAME_scores), or the
+features of its clips with their times in seconds. Of a model that hears it also says whether sound was heard.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pipelines.common.settings import PredictSettings
 from pipelines.common.sources import absolute_data, load_sources
 from pipelines.common.storage_paths import default_storage
 from vidmodels.core.errors import RunError
+from vidmodels.core.label_sets import parts_of
 from vidmodels.core.logs import setup_logging
 from vidmodels.core.recipe import differing_keys
 from vidmodels.data.reader import ViewReader
@@ -83,9 +84,11 @@ def _row(ref: Any, row: dict[str, Any], settings: PredictSettings, classes: tupl
         out["features"] = row["values"].astype(np.float32)[good].tolist()
         out["start"], out["end"] = row["spans"][good, 0].tolist(), row["spans"][good, 1].tolist()
         return out
-    best: Any = [] if row["error"] else np.argsort(-row["values"], kind="stable")[: settings.top]
-    out["classes"] = [classes[i] for i in best]
-    out["scores"] = [float(row["values"][i]) for i in best]
+    for name, (place, names) in parts_of(classes).items():
+        values = row["values"][place]
+        best: Any = [] if row["error"] else np.argsort(-values, kind="stable")[: settings.top]
+        out[f"{name}_classes".removeprefix("_")] = [names[i] for i in best]
+        out[f"{name}_scores".removeprefix("_")] = [float(values[i]) for i in best]
     return out
 
 
@@ -113,7 +116,8 @@ def _write(system: pafs.FileSystem, path: str, rows: list[dict[str, Any]]) -> No
     schema = pa.schema([("id", pa.string()), ("uri", pa.string()), ("error", pa.string()), *heard, *(
         [("features", pa.list_(pa.list_(pa.float32()))), ("start", pa.list_(pa.float64())), ("end", pa.list_(pa.float64()))]
         if "features" in rows[0]
-        else [("classes", pa.list_(pa.string())), ("scores", pa.list_(pa.float32()))]
+        else [(key, pa.list_(pa.string() if key.endswith("classes") else pa.float32()))
+              for key in rows[0] if key.endswith(("classes", "scores"))]
     )])  # fmt: skip
     try:
         pq.write_table(pa.Table.from_pylist(rows, schema), f"{path}.partial", filesystem=system)

@@ -101,6 +101,10 @@ def _read(path: str, layout: LayoutSection, multi_label: bool, classes: tuple[st
     if manifest.missing:
         count, first = len(manifest.missing), manifest.missing[0]
         log.warning("%d of the videos that %s lists are missing, the first is %s", count, path, first)
+    for name, count in manifest.lacking.items():
+        log.warning(
+            "%d of the %d videos of %s have no %s: they count in the other label sets", count, len(manifest), path, name
+        )
     return manifest
 
 

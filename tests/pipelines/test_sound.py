@@ -63,7 +63,7 @@ def test_evaluation_over_workers_keeps_the_silent_videos(sources, tmp_path):
     answers = Scoring(str(path)).open()(columns)
     assert answers["heard"].tolist() == [True, True, True, False]
     rows = [{key: answers[key][i] for key in ("values", "facts", "id", "label", "error", "heard")} for i in range(4)]
-    halves = [_scores(rows[start : start + 2], {0: 0, 1: 1}, 2) for start in (0, 2)]
+    halves = [_scores(rows[start : start + 2], {"": {0: 0, 1: 1}}, ("a", "b")) for start in (0, 2)]
     assert join_scores(halves).silent == ["3"]
     model, _ = zoo.load_model(path)
     found = kind.evaluate(model, World())

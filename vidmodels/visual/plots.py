@@ -121,9 +121,11 @@ def _small_panels(columns: dict[str, np.ndarray]) -> list[tuple[str, dict[str, t
         return {label: (values, color, how) for label, values, color, how in present if np.isfinite(values).any()}
 
     dotted, smooth = {"marker": "o"}, {"smooth": True}
+    name = "" if "top1" in columns else "action_"  # of several label sets: all of them right
     accuracy = lines(
-        ("top1", "training", BLUE, smooth), ("val_top1", "validation", ORANGE, dotted), ("val_top5", "top 5", GREEN, dotted)
-    )
+        (f"{name}top1", "training", BLUE, smooth), (f"val_{name}top1", "validation", ORANGE, dotted),
+        (f"val_{name}top5", "top 5", GREEN, dotted),
+    )  # fmt: skip
     return [
         ("top-1 accuracy", accuracy) if accuracy else ("gradient norm", lines(("grad_norm", "norm", RED, smooth))),
         ("learning rate", lines(("lr", "rate", GREEN, {}))),

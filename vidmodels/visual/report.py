@@ -2,8 +2,8 @@
 
 The report shows what lies in the run's folder; each part is optional:
 recipe.json, finished.json, metrics.csv, loss_curve.png, sample_batch.png, reconstruction.png, reconstruction.mp4,
-confusion_matrix.png, average_precision.png, key_frames.png, per_class.csv, and checkpoints (folders step_*/ with a
-manifest.json).
+confusion_matrix.png, average_precision.png, key_frames.png, per_class.csv (of several label sets, NAME_confusion_matrix.png
+and NAME_per_class.csv of each), and checkpoints (folders step_*/ with a manifest.json).
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ def _reconstruction(folder: Path) -> str:
 def _headline(metrics: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     """(name, value) of the few figures that come first."""
     shown: list[tuple[str, str]] = []
-    for key, label in (("val_top1", "top-1, validation"), ("top1", "top-1, training"), ("val_top5", "top-5, validation")):
+    of_sets = [(key, f"{key[4:-5]} top-1, validation") for key in metrics if key.startswith("val_") and key.endswith("_top1")]
+    known = (("val_top1", "top-1, validation"), ("top1", "top-1, training"), ("val_top5", "top-5, validation"))
+    for key, label in (*known, *of_sets):
         if (value := _last(metrics, key)) is not None:
             shown.append((label, f"{100 * value:.1f} %"))
     for key, label in (("loss", "loss, last"), ("val_loss", "loss, validation"), ("step", "steps"), ("epoch", "epochs")):
@@ -158,17 +160,26 @@ def _metrics(metrics: Mapping[str, np.ndarray]) -> str:
 
 
 def _classes(folder: Path) -> str:
+    """Pictures and tables of classes, of several label sets those of each."""
     body = ""
     for name, said in CLASS_PICTURES.items():
-        if picture := _data_uri(folder / name):
-            body += media(picture, said, "plot narrow")
-    source = folder / "per_class.csv"
-    if source.exists():
+        for path in sorted(folder.glob(f"*{name}")):
+            if picture := _data_uri(path):
+                body += media(picture, f"{said}{_of_set(path, name)}", "plot narrow")
+    for source in sorted(folder.glob("*per_class.csv")):
         with source.open(newline="") as stream:
             lines = list(csv.DictReader(stream))
         heads, rows = _precision_rows(lines) if "average_precision" in lines[0] else _accuracy_rows(lines)
-        body += details(f"{len(rows)} classes", table(heads, rows), opened=len(rows) <= OPEN_ROWS)
+        body += details(
+            f"{len(rows)} classes{_of_set(source, 'per_class.csv')}", table(heads, rows), opened=len(rows) <= OPEN_ROWS
+        )
     return card("Classes", body) if body else ""
+
+
+def _of_set(path: Path, name: str) -> str:
+    """Whose file it is, in words, where the name of a label set stands before that of the file."""
+    label_set = path.name.removesuffix(name).rstrip("_")
+    return f" of {label_set}" if label_set else ""
 
 
 def _accuracy_rows(lines: list[dict[str, str]]) -> tuple[list[str | Cell], list[list[str | Cell]]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pipelines.common.sources import Sources, load_sources
 from vidmodels.core.errors import ConfigError, DataError
+from vidmodels.core.label_sets import name_of
 from vidmodels.core.recipe import DataSection, Recipe
 from vidmodels.data.reader import TrainReader, check_kind
 
@@ -116,7 +117,7 @@ class Kind(ABC, Generic[RecipeT]):
     def titles(self, rows: list[dict[str, Any]]) -> list[str]:
         """What stands over the clips of these samples in a picture."""
         classes = self.sources.classes
-        return [classes[row["label"]] if classes and row["label"] >= 0 else Path(row["id"]).name for row in rows]
+        return [(classes and name_of(row["label"], classes)) or Path(row["id"]).name for row in rows]
 
     def pictures(self, model: Any, folder: Path) -> None:
         """Draw into the run's folder what the trained model does."""

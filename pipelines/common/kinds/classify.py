@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.common.kinds.base import Kind, class_names
 from pipelines.common.kinds.sound import empty_sound, hearing_of, sound_settings
 from vidmodels.core.errors import DataError
+from vidmodels.core.label_sets import LabelSets, num_classes_of
 from vidmodels.core.recipe import ClassifyRecipe
 from vidmodels.data.reader import ViewReader
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Classify(Kind[ClassifyRecipe]):
-    """Videos with one class or several, evaluated over the views of each validation video."""
+    """Videos with one class or several, or one of each label set, evaluated over the views of each validation video."""
 
     task = "classify"
     new_on_start = ("head.projection.*", "head.weight", "head.bias")  # other classes: a new head, which the load report says
@@ -32,7 +33,7 @@ class Classify(Kind[ClassifyRecipe]):
         return self.sources.reader(self.recipe.data, self.recipe.train.seed, hearing)
 
     def model_settings(self) -> dict[str, Any]:
-        settings = super().model_settings() | {"num_classes": len(class_names(self.sources))}
+        settings = super().model_settings() | {"num_classes": num_classes_of(class_names(self.sources))}
         settings |= sound_settings(self.entry(), self.recipe.sound)
         if self.recipe.model.drop_path:
             settings["drop_path"] = self.recipe.model.drop_path
@@ -69,6 +70,8 @@ class Classify(Kind[ClassifyRecipe]):
     def metric(self) -> str:
         if self.sources.val is None:
             return "loss"
+        if isinstance(self.sources.val.classes, LabelSets):
+            return "val_action_top1"
         return "val_map" if self.sources.val.multi_label else "val_top1"
 
     @property

@@ -19,7 +19,7 @@ _INPUT = InputSpec(num_frames=32, frame_stride=2, size=224, test_size=256, fps=3
 
 def _entry(name: str, params: int, macs: int, summary: str, published: dict[str, str] | None = None, **config: Any) -> ZooEntry:
     recipes: tuple[str, ...] = () if "ptv" in name else (f"{name}_k400",)
-    recipes += (f"{name}_selfsup",) if name == "avslowfast_r50_4x16" else ()
+    recipes += (f"{name}_epic", f"{name}_selfsup") if name == "avslowfast_r50_4x16" else ()
     return ZooEntry(
         name, "avslowfast", f"{_SYSTEM}.builders:avslowfast", f"{_SYSTEM}.weights:load", "classify", _INPUT,
         config={"num_frames": 32, **config}, recipes=recipes, published=published or {},

@@ -59,6 +59,20 @@ def avslowfast_r101_8x8_k400() -> ClassifyRecipe:
     return _kinetics("avslowfast_r101_8x8", 32, 400)
 
 
+def avslowfast_r50_4x16_epic() -> ClassifyRecipe:
+    """AVSlowFast 4x16 R50 on EPIC-KITCHENS from Kinetics weights (`--init`), a head for verbs and one for nouns.
+
+    Uncertain: 30 epochs at a rate of 0.01 are not from a published file, and batch, warm-up and augmentation are Kinetics'.
+    """
+    base = _kinetics("avslowfast_r50_4x16", 64, 200)
+    return base.replace(
+        data=base.data.replace(format="epic_kitchens"),
+        optim=base.optim.replace(lr=0.01),
+        schedule=ScheduleSection(epochs=30, batch_size=64, warmup_epochs=2, start_lr=0.001),
+        train=base.train.replace(eval_every_epochs=5),
+    )
+
+
 def avslowfast_tiny() -> ClassifyRecipe:
     """A tiny AVSlowFast on the synthetic world with sound."""
     base = tiny_classifier("avslowfast_tiny", lr=4e-3, epochs=12)

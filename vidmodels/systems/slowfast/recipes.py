@@ -130,6 +130,12 @@ def slowfast_tiny() -> ClassifyRecipe:
     return tiny_classifier("slowfast_tiny", lr=4e-3)
 
 
+def slowfast_tiny_two_heads() -> ClassifyRecipe:
+    """A tiny SlowFast that says how something moves and of what colour it is: two label sets of the synthetic world."""
+    base = _tiny("slowfast_tiny")
+    return base.replace(data=base.data.replace(synthetic=base.data.synthetic.replace(colors=True)))
+
+
 def slow_tiny() -> ClassifyRecipe:
     """Slow alone on 4 of the 16 frames, widened to the multiply-adds of `slowfast_tiny`."""
     base = tiny_classifier("slow_tiny", lr=4e-3)
