@@ -132,7 +132,7 @@ def slowfast_tiny() -> ClassifyRecipe:
 
 def slowfast_tiny_two_heads() -> ClassifyRecipe:
     """A tiny SlowFast that says how something moves and of what colour it is: two label sets of the synthetic world."""
-    base = _tiny("slowfast_tiny")
+    base = tiny_classifier("slowfast_tiny", lr=4e-3)
     return base.replace(data=base.data.replace(synthetic=base.data.synthetic.replace(colors=True)))
 
 
