@@ -11,7 +11,8 @@ from pipelines.common.sources import Sources
 from vidmodels.core.errors import DataError
 from vidmodels.core.recipe import KeyFramesSection
 from vidmodels.data.boxed_manifest import BoxedManifest
-from vidmodels.data.formats.boxed import BoxesFormat, Names, check_boxes, listed, read_names, with_detections
+from vidmodels.data.formats.ava import training_boxes
+from vidmodels.data.formats.boxed import BoxesFormat, Names, check_boxes, check_detections, listed, read_names
 from vidmodels.data.keyframes import KeyFrames
 from vidmodels.data.storage import is_local, local_path
 
@@ -58,26 +59,32 @@ def load_boxed(data: KeyFramesSection, storage: str, classes: tuple[str, ...] | 
         _say_missing(val)
     elif data.val_fraction:
         train, val = train.split(data.val_fraction)
-    true_boxes = None if val is None else val.boxes
-    if data.detections is not None:
-        found = form.read_detections(data.detections, names, data.min_score, data.excluded)
-        train = BoxedManifest(with_detections(train.boxes, found, data.min_overlap, data.negatives), train.files)
-    if data.val_detections is not None:
-        val = _detected(data, form, names, val)
     for manifest in filter(None, (train, val)):
         check_boxes(manifest)
+    true_boxes = None if val is None else val.boxes
+    named = {*truth.videos, *(() if val is None else (*val.boxes.videos, *val.missing))}
+    if data.detections is not None:
+        found = form.read_detections(data.detections, names, data.min_score, data.excluded)
+        boxes = training_boxes(train.boxes, _detected(found, train, named).boxes, data.min_overlap, data.negatives)
+        train = BoxedManifest(boxes, train.files)
+    if data.val_detections is not None:
+        if val is None:
+            raise DataError("data.val_detections are boxes without actions: name the true ones in data.val_path too")
+        val = _detected(form.read_detections(data.val_detections, names, data.min_score, data.val_excluded), val, named)
     return _sources(train, val, true_boxes, names)
 
 
-def _detected(data: KeyFramesSection, form: BoxesFormat, names: Names, val: BoxedManifest | None) -> BoxedManifest:
-    """The boxes of a person detector in the validation videos."""
-    assert data.val_detections is not None
-    if val is None:
-        raise DataError("data.val_detections are boxes without actions: name the true ones in data.val_path too")
-    found = form.read_detections(data.val_detections, names, data.min_score, data.val_excluded)
-    if found.normalised != val.boxes.normalised:
-        raise DataError(f"{found.source} and {val.boxes.source} have boxes of different units: bring both to one")
-    return BoxedManifest(found, val.files)
+def _detected(found: KeyFrames, true: BoxedManifest, named: set[str]) -> BoxedManifest:
+    """The boxes of a person detector in the videos of the true ones, checked. named: all videos that have true boxes."""
+    check_detections(true.boxes, found)
+    unknown = [video for video in found.videos if video not in named]
+    if unknown:
+        log.warning("%s has boxes of %d videos without true ones, which are left out, the first is %s", found.source,
+                    len(unknown), unknown[0])  # fmt: skip
+    files = {video: true.files[video] for video in true.boxes.videos}
+    manifest = BoxedManifest(found.take([index for index, (video, _) in enumerate(found.frames) if video in files]), files)
+    check_boxes(manifest)
+    return manifest
 
 
 def _synthetic(data: KeyFramesSection, storage: str) -> BoxedSources:

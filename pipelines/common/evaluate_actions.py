@@ -12,6 +12,7 @@ from pipelines.common.boxed_sources import load_boxed
 from pipelines.common.scoring import check_task, clip_of
 from pipelines.common.sources import absolute_data
 from pipelines.common.storage_paths import default_storage
+from vidmodels.core.errors import ConfigError
 from vidmodels.core.logs import setup_logging
 from vidmodels.core.recipe import DetectEvalSection, KeyFramesSection, RunSection, Section
 from vidmodels.data.boxed_reader import WholeFrameReader
@@ -47,7 +48,7 @@ def evaluate_actions(settings: EvaluateActionsSettings) -> int:
     model, metadata = zoo.load_model(weights)
     model = model.to(device)
     classes = check_task(metadata, settings.model)
-    data = _synthetic_size(settings.data, model.input.size)
+    data = _evaluated(settings.data, model.input.size)
     sources = load_boxed(absolute_data(data), storage, classes)
     manifest, views = sources.val or sources.train[0], settings.evaluation
     clip = clip_of(metadata, data.clip.replace(crop="random_resized"))
@@ -74,8 +75,13 @@ def evaluate_actions(settings: EvaluateActionsSettings) -> int:
     return 0
 
 
-def _synthetic_size(data: KeyFramesSection, size: int) -> KeyFramesSection:
-    """The section with a synthetic world of the model's size, where nothing else is asked for."""
+def _evaluated(data: KeyFramesSection, size: int) -> KeyFramesSection:
+    """The section with `path` as what is true of detected boxes, where no other is named, and a synthetic world of the model's
+    size, where nothing else is asked for. Raises ConfigError for boxes that are there to be trained on."""
+    if data.detections is not None:
+        raise ConfigError(f"data.detections {data.detections} are trained on: give what is evaluated as data.val_detections")
+    if data.val_detections is not None and data.val_path is None and not data.val_fraction:
+        return data.replace(val_path=data.path, val_excluded=data.val_excluded or data.excluded)
     if not data.is_synthetic or data.synthetic.size != KeyFramesSection().synthetic.size:
         return data
     return data.replace(synthetic=data.synthetic.replace(size=size))

@@ -58,6 +58,13 @@ class KeyFramesSection(VideosSection):
             raise ValueError(f"clip.sampling {self.clip.sampling!r}: a detector's clips lie around key frames, leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _of_a_path(self):
+        for name in self.addresses:
+            if self.path is None and getattr(self, name) is not None:
+                raise ValueError(f"data.{name} {getattr(self, name)} is given without data.path: name the true boxes there")
+        return self
+
 
 class DetectEvalSection(Section):
     """Evaluation of a detector: mean average precision of actions in boxes over all key frames."""

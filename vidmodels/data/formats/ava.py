@@ -65,6 +65,8 @@ def read_detections(
     rows = []
     for line, cells in _lines(path, (7, 8)):
         moment, score = _moment(path, line, cells), _number(path, line, "score", cells[-1])
+        if not 0 <= score <= 1:  # such as the number of a person, in a list of true boxes
+            raise DataError(f"{path}, row {line}: score {score:g} is not in 0..1: give a list of detected boxes")
         if score < min_score or moment in excluded or not FIRST_SECOND <= moment[1] <= LAST_SECOND:
             continue
         given = len(cells) == 8 and cells[6] not in ("", "-1")
@@ -78,6 +80,7 @@ def training_boxes(truth: KeyFrames, detected: KeyFrames, min_overlap: float = 0
 
     A detected box with actions of its own keeps them; one without any, and below `min_overlap` of every true box, is left
     out, or (negatives) stays as a person who does nothing. Moments without a true box are left out (SlowFast, section 5).
+    `rows` of the table count in two files, which its `source` names both.
     """
     known = {frame: index for index, frame in enumerate(truth.frames)}
     rows = list(_rows(truth))
@@ -91,7 +94,7 @@ def training_boxes(truth: KeyFrames, detected: KeyFrames, min_overlap: float = 0
             labels = row.labels or (true.labels[nearest] if overlap[box, nearest] >= min_overlap - 1e-9 else ())
             if labels or negatives:
                 rows.append(row._replace(labels=labels))
-    return KeyFrames.from_rows(rows, truth.source, truth.classes, truth.normalised)
+    return KeyFrames.from_rows(rows, f"{truth.source} or {detected.source}", truth.classes, truth.normalised)
 
 
 def read_label_map(path: str) -> dict[int, str]:

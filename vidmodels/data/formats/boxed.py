@@ -19,7 +19,6 @@ from vidmodels.data.formats.ava import (
     read_detections,
     read_excluded,
     read_label_map,
-    training_boxes,
 )
 from vidmodels.data.formats.boxes import read_boxes
 from vidmodels.data.frames import open_sample
@@ -72,12 +71,16 @@ class BoxesFormat:
         return found
 
     def read_detections(self, path: str, names: Names, min_score: float, excluded: str | None = None) -> KeyFrames:
-        """Boxes of a person detector of at least `min_score`. Raises DataError."""
+        """Boxes of a person detector of at least `min_score`; only for a score of 0 may a file have none. Raises DataError."""
         if self.is_ava(path):
             count = len(names.classes or ()) or NUM_CLASSES
-            return replace(read_detections(path, min_score, count, _moments(excluded)), classes=names.classes)
-        found = _without(read_boxes(path, names.classes, self.normalised), _moments(excluded))
-        return replace(above(found, min_score), classes=names.classes)
+            found = read_detections(path, min_score, count, _moments(excluded))
+        else:
+            boxes = read_boxes(path, names.classes, self.normalised, scored=min_score > 0)
+            found = above(_without(boxes, _moments(excluded)), min_score)
+        if not len(found):
+            raise DataError(f"{path} holds no box of score {min_score:g} or more: lower data.min_score, or give another file")
+        return replace(found, classes=names.classes)
 
     def is_ava(self, path: str) -> bool:
         """Whether the file is one of AVA's lists: CSV without a header, whose second column is a time."""
@@ -145,11 +148,16 @@ def check_boxes(manifest: BoxedManifest, most: int = PROBED) -> None:
             manifest.key_frame(index, info)
 
 
-def with_detections(truth: KeyFrames, detected: KeyFrames, min_overlap: float, negatives: bool) -> KeyFrames:
-    """The true boxes and the detected ones that are trained on beside them. Raises DataError where their units differ."""
+def check_detections(truth: KeyFrames, detected: KeyFrames) -> None:
+    """Raise DataError for detected boxes that have nothing to do with the true ones: other units, other videos and times."""
     if truth.normalised != detected.normalised:
         raise DataError(f"{truth.source} and {detected.source} have boxes of different units: bring both to one")
-    return training_boxes(truth, detected, min_overlap, negatives)
+    if set(truth.frames).isdisjoint(detected.frames):
+        (video, time), (other, second) = detected.frames[0], truth.frames[0]
+        raise DataError(
+            f"{detected.source} has boxes at none of the {len(truth)} key frames of {truth.source}; its first are of {video!r} "
+            f"at {time:g} s, there {other!r} at {second:g} s: name videos and times alike"
+        )
 
 
 def _without(boxes: KeyFrames, excluded: Collection[Moment]) -> KeyFrames:

@@ -23,13 +23,13 @@ COLUMNS = (*REQUIRED, *OPTIONAL)
 Record = dict[str, Any]
 
 
-def read_boxes(path: str, classes: Sequence[str] | None = None, normalised: bool = False) -> KeyFrames:
+def read_boxes(path: str, classes: Sequence[str] | None = None, normalised: bool = False, scored: bool = False) -> KeyFrames:
     """The boxes in a file whose name ends in .csv, .json, .jsonl or .parquet.
 
     Several labels are a list, or one cell with ';' between them, or several rows of the same box. classes: the names that
     labels may have, default those of the file in the order of the alphabet. normalised: the boxes are shares of the frame,
-    else pixels. Rows count as lines of the file do, from 1. Raises DataError: unknown or missing column, what is no number,
-    an inverted box, a label that is not in the list.
+    else pixels. scored: every box must have a score from 0 to 1. Rows count as lines of the file do, from 1. Raises DataError:
+    unknown or missing column, what is no number, an inverted box, a label that is not in the list.
     """
     records = [(row, record, _labels(path, row, record)) for row, record in _records(path)]
     if not records:
@@ -46,6 +46,9 @@ def read_boxes(path: str, classes: Sequence[str] | None = None, normalised: bool
                 )
         time, x1, y1, x2, y2 = (_number(path, row, name, record[name]) for name in REQUIRED[1:])
         score = 1.0 if _absent(record.get("score")) else _number(path, row, "score", record["score"])
+        if scored and (_absent(record.get("score")) or not 0 <= score <= 1):
+            found = "is missing" if _absent(record.get("score")) else f"{score:g} is not in 0..1"
+            raise DataError(f"{path}, row {row}: score {found}: give each detected box how sure the detector is, from 0 to 1")
         person = None if _absent(record.get("person")) else str(record["person"])
         video = str(record["video"])
         rows.append(BoxRow(video, time, (x1, y1, x2, y2), tuple(numbers[name] for name in labels), person, score, row))
