@@ -44,6 +44,64 @@ def test_a_table_of_who_does_what(run, video, weights, boxes):
     assert ", 0 resized, 0 new, 0 dropped" in ran.err
 
 
+def rows_of(boxes):
+    """The rows of the file as objects; a cell without a name is left out, or is nothing."""
+    header, *lines = boxes.read_text().splitlines()
+    names = header.split(",")
+    records = [dict(zip(names, line.split(","))) for line in lines]
+    return [
+        {**record, **{name: float(record[name]) for name in names[1:6]}, "person": record["person"] or None}
+        for record in records
+    ]
+
+
+def write_jsonl(rows, path):
+    kept = ({key: value for key, value in row.items() if value is not None} for row in rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+
+def write_parquet(rows, path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("b.jsonl", write_jsonl),
+        ("b.parquet", write_parquet),
+        ("b.json", lambda rows, path: path.write_text(json.dumps(rows))),
+        ("B.CSV", None),
+    ],
+)
+def test_boxes_in_every_format_give_the_same_answer(run, video, weights, boxes, tmp_path, name, write):
+    path = tmp_path / name
+    path.write_text(boxes.read_text()) if write is None else write(rows_of(boxes), path)
+    expected = run("detect-actions", weights, video, "--boxes", boxes, "--json", "-")
+    ran = run("detect-actions", weights, video, "--boxes", path, "--json", "-")
+    assert (ran.code, ran.out) == (0, expected.out)
+    assert [person["name"] for person in json.loads(ran.out)[0]["persons"]] == ["anna", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("b.xlsx", "video", "boxes are read from .csv, .json, .jsonl and .parquet files: give one of these"),
+        ("b.csv", "clip,0902,0.1,0.1,0.2,0.2,1,1", "b.csv, row 1: the first row must name the columns video, time, x1"),
+        ("b.parquet", "video,time", "give a Parquet file with a row for each box"),
+        ("b.jsonl", '{"video": "clip"', "b.jsonl, row 1: this is not JSON"),
+    ],
+)
+def test_files_that_hold_no_boxes(run, video, weights, tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    ran = run("detect-actions", weights, video, "--boxes", tmp_path / name)
+    assert ran.code == 1
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+
+
 def test_json_pictures_and_video(run, video, weights, boxes, tmp_path):
     out = tmp_path / "out"
     ran = run("detect-actions", weights, video, "--boxes", boxes, "--save", out, "--video", tmp_path / "seen.mp4", "--step", 2)

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "read.",
     )
     add_model_options(parser)
-    parser.add_argument("--boxes", required=True, metavar="FILE", help="boxes of the people: .csv, .jsonl or .parquet")
+    parser.add_argument("--boxes", required=True, metavar="FILE", help="boxes of the people: .csv, .json, .jsonl or .parquet")
     parser.add_argument("--normalised", action="store_true", help="the boxes are shares of the frame (default: pixels)")
     parser.add_argument(
         "--labels", metavar="FILE", help="class names, one a line, JSON or .pbtxt (default: those of the weights)"
