@@ -53,6 +53,20 @@ class TestGeometry:
         assert [s.dim_in for s in shapes] == [96, 96, 192, 192, *[384] * 11, 768]
         assert [s.dim_out for s in shapes] == [96, 192, 192, *[384] * 11, 768, 768]
 
+    @pytest.mark.parametrize(
+        ("changes", "cell"), [({}, 32), ({"q_strides": ((1, 2, 2), (1, 1, 1), (1, 2, 2))}, 16), ({"stage_starts": ()}, 4)]
+    )
+    def test_pixels_of_a_cell_of_the_last_map(self, changes, cell):
+        config = MViTConfig(**changes, num_frames=2, size=64)
+        assert config.stride == cell
+        with torch.device("meta"):
+            (found,) = MViT(config).maps(torch.empty(1, 3, 2, 64, 96))
+        assert found.shape[3:] == (64 // cell, 96 // cell)
+
+    def test_cells_that_are_not_square(self):
+        with pytest.raises(ConfigError, match=r"cells of 32 x 16 pixels: give patch_stride and q_strides that are equal"):
+            _ = MViTConfig(q_strides=((1, 2, 2), (1, 2, 1), (1, 2, 2))).stride
+
     def test_kernels_by_the_rule(self):
         shapes = MViTConfig(pool_kernel=None).blocks()
         assert [s.kv_pool.kernel if s.kv_pool else None for s in shapes if s.num_heads in (1, 8)] == [(1, 9, 9), None, None]

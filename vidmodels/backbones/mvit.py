@@ -5,6 +5,7 @@ N clips, C colours, T frames, H height, W width, L tokens, D channels; T' x H' x
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -87,6 +88,16 @@ class MViTConfig:
         """The grid of tokens after the stem, as the tables are made for it."""
         t, h, w = (n // s for n, s in zip((self.num_frames, self.size, self.size), self.patch_stride))
         return t, h, w
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a cell of the last map. Raises ConfigError for cells that are not square, which no RoI head takes."""
+        strides = [self.patch_stride, *map(self._q_stride, range(self.depth))]
+        height, width = (math.prod(stride[axis] for stride in strides) for axis in (1, 2))
+        if height != width:
+            raise ConfigError(f"the last map has cells of {height} x {width} pixels: give patch_stride and q_strides that are "
+                              "equal in height and width")  # fmt: skip
+        return height
 
     @property
     def is_image(self) -> bool:

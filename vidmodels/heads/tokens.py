@@ -65,19 +65,17 @@ def with_head(
     dropout: float = 0.0,
     activation: Activation | None = None,
     detection: bool = False,
-    stride: int = 32,
 ) -> nn.Module:
     """A classifier of clips or (detection) a detector of actions on a backbone of tokens.
 
-    backbone: with `dim` and a `config` that says `class_token`, `final_norm` and `init`. The class token answers, or the mean
-    of all tokens where there is none or the last norm is left to the head. activation: by default softmax for a classifier,
-    sigmoid for a detector. stride: pixels of a cell of the detector's map.
+    backbone: with `dim` and a `config` that says `class_token`, `final_norm`, `init`, and for a detector `stride`, the pixels
+    of a cell of its map. The class token answers, or the mean of all tokens where there is none or the last norm is left to
+    the head. activation: by default softmax for a classifier, sigmoid for a detector.
     """
-    if detection:
-        return ActionDetector(
-            backbone, RoiActionHead([backbone.dim], num_classes, stride, True, dropout, activation or "sigmoid")
-        )
     config = backbone.config
+    if detection:
+        head = RoiActionHead([backbone.dim], num_classes, config.stride, True, dropout, activation or "sigmoid")
+        return ActionDetector(backbone, head)
     mean = not config.class_token or not config.final_norm
     return ClipClassifier(
         backbone,
