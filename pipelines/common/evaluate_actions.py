@@ -54,8 +54,9 @@ def evaluate_actions(settings: EvaluateActionsSettings) -> int:
     clip = clip_of(metadata, data.clip.replace(crop="random_resized"))
     reader = WholeFrameReader(manifest, clip, views.size or model.input.view_size)
     found = score_key_frames(model, reader, range(len(manifest)), views.batch_size, device)
+    counting = metadata.get("evaluated") if sources.evaluated is None else sources.evaluated
     result = summarise_actions(
-        join_box_scores([found], len(manifest)), manifest.boxes, sources.truth or manifest.boxes, classes, sources.evaluated,
+        join_box_scores([found], len(manifest)), manifest.boxes, sources.truth or manifest.boxes, classes, counting,
         views.min_overlap,
     )  # fmt: skip
     folder = Path(settings.out or f"{storage}/evaluations/{file_name(settings.model)}-{manifest.digest[:12]}")

@@ -28,12 +28,14 @@ class DetectActions:
     """Mean binary cross-entropy of all classes and boxes: a person does several things at once (SlowFast, section 5).
 
     augment: flips move the boxes along, colours and erasing leave them where they are. Raises ConfigError for the other
-    changes of AugmentSection, which would not.
+    changes of AugmentSection, which would not. evaluated: numbers of the classes that count in evaluations, which travel with
+    the weights; None: all.
     """
 
     classes: tuple[str, ...]
     input: InputSpec
     augment: AugmentSection
+    evaluated: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in _LEAVES_BOXES_BEHIND:
@@ -52,7 +54,8 @@ class DetectActions:
         yield {"loss": loss, "top1": _top1(logits.detach(), batch.box_targets, counts)}
 
     def describe(self) -> dict[str, Any]:
-        return {"task": "detect_actions", "classes": list(self.classes)}
+        about: dict[str, Any] = {"task": "detect_actions", "classes": list(self.classes)}
+        return about if self.evaluated is None else {**about, "evaluated": list(self.evaluated)}
 
 
 def flip(clips: Tensor, boxes: Tensor, probability: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ class Detect(Kind[DetectRecipe]):
     def make_task(self, model: Any) -> Task:
         from vidmodels.tasks.detect_actions import DetectActions
 
-        return DetectActions(class_names(self.sources), model.input, self.recipe.data.augment)
+        return DetectActions(class_names(self.sources), model.input, self.recipe.data.augment, self.sources.evaluated)
 
     def try_shapes(self, model: Any, clips: Any) -> None:
         import torch
