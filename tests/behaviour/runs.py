@@ -98,10 +98,10 @@ class Lab:
         )  # fmt: skip
         return metrics["val_top1"]
 
-    def detect(self, name: str, seed: int, steps: int, *words: str) -> float:
+    def detect(self, name: str, seed: int, steps: int, *words: str, recipe: str = "slowfast_tiny_detector") -> float:
         """Mean average precision of a tiny detector on the validation key frames of the crowded world, boxes given."""
         metrics = self.run(
-            "train_action_detector", f"{name}-seed{seed}", "slowfast_tiny_detector", *_length(steps, self.videos),
+            "train_action_detector", f"{name}-seed{seed}", recipe, *_length(steps, self.videos),
             "--data.synthetic.num-videos", str(self.videos), "--train.seed", str(seed), *words,
         )  # fmt: skip
         return metrics["val_map"]

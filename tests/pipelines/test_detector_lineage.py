@@ -7,12 +7,19 @@ import sys
 
 import pytest
 
+from pipelines.common.boxed_sources import load_boxed
 from pipelines.evaluate_model import main as evaluate_model
 from tests.data import videos
 from vidmodels import zoo
 from vidmodels.cli.main import main as cli
+from vidmodels.core.recipe import ClipSection, DetectRecipe
+from vidmodels.data.boxed_reader import WholeFrameReader
+from vidmodels.data.formats.boxed import BoxesFormat, Names, listed
+from vidmodels.inference.action_predictor import ActionPredictor
 from vidmodels.predictors import make_predictor
+from vidmodels.training.action_evaluation import score_key_frames
 
+PUBLISHED = [name for name in zoo.recipes(DetectRecipe) if name.endswith("_ava")]
 TINY = ("--data.clip.size", "32", "--data.clip.num-frames", "8", "--data.clip.frame-stride", "2", "--data.clip.fps", "15",
         "--run.pictures", "False", "--schedule.max-steps", "2", "--run.register-as", "acts", "--run.alias", "best")  # fmt: skip
 
@@ -66,12 +73,6 @@ def test_evaluate_and_ask_by_alias(registered, boxes, tmp_path, monkeypatch, cap
 
 def test_both_programs_compute_the_same_scores(registered, boxes, tmp_path, capsys):
     """The clip around a key frame and its frames' size are one thing, whoever asks."""
-    from vidmodels.core.recipe import ClipSection
-    from vidmodels.data.boxed_reader import WholeFrameReader
-    from vidmodels.data.formats.boxed import BoxesFormat, Names, listed
-    from vidmodels.inference.action_predictor import ActionPredictor
-    from vidmodels.training.action_evaluation import score_key_frames
-
     model, about = zoo.load_model("models:/acts@best")
     table = BoxesFormat(normalised=True).read(str(boxes), Names(tuple(about["classes"])))
     manifest = listed(table, None)
@@ -80,3 +81,27 @@ def test_both_programs_compute_the_same_scores(registered, boxes, tmp_path, caps
     for moment, index in enumerate(i for i, (video, _) in enumerate(table.frames) if video == "1"):
         asked = [person.scores[moment] for person in result.persons]
         assert asked == pytest.approx(evaluated.scores[index], abs=1e-4)
+
+
+def test_the_classes_that_count_are_kept_with_the_model(programs, boxes, tmp_path):
+    """A label map of an evaluation names only those."""
+    names = tmp_path / "map.pbtxt"
+    names.write_text('item { name: "run" id: 1 }\nitem { name: "jump" id: 3 }\n')
+    (tmp_path / "ava.csv").write_text("0,0902,0.05,0.06,0.45,0.9,1,0\n0,0902,0.5,0.1,0.95,0.94,2,1\n")
+    videos.write(tmp_path / "0.mp4", 80, size=(32, 40))
+    data = ("--data.path", str(tmp_path / "ava.csv"), "--data.classes", str(names))
+    said = programs.detect(*data, *TINY, "--run.lineage", "False", "--run.name", "ava")
+    assert said.code == 0, said.err
+    run = str(programs.home / "ava")
+    said = programs.evaluate_actions(run, "--data.path", str(tmp_path / "ava.csv"), "--out", str(tmp_path / "found"))
+    assert said.code == 0, said.err
+    rows = (tmp_path / "found" / "per_class.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["run", "jump"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_recipes_take_boxes_of_your_own(boxes, name):
+    data = zoo.recipes(DetectRecipe)[name]().data.replace(path=str(boxes), normalised=True)
+    sources = load_boxed(data, str(boxes.parent))
+    assert sources.classes == ("jump", "run")
+    assert len(sources.train[0]) == 6

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from vidmodels import zoo
 from vidmodels.core.batch import Batch
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import ConfigError, DataError
@@ -140,7 +142,9 @@ def test_samples_become_a_batch():
 
 
 def test_classes_travel_with_the_weights():
-    assert DetectActions(("a", "b"), SPEC, PLAIN).describe() == {"task": "detect_actions", "classes": ["a", "b"]}
+    said = {"task": "detect_actions", "classes": ["a", "b"]}
+    assert DetectActions(("a", "b"), SPEC, PLAIN).describe() == said
+    assert DetectActions(("a", "b"), SPEC, PLAIN, (1,)).describe() == {**said, "evaluated": [1]}
 
 
 def halves(count, rng):
@@ -165,10 +169,15 @@ def halves(count, rng):
     )  # fmt: skip
 
 
-def test_a_tiny_detector_learns_who_does_what():
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("slow_r50_4x16_ava", {"width": 8, "depth": (1, 1, 1, 1), "dropout": 0.0}), ("x3d_tiny_detector", {})],
+    ids=["slow", "x3d"],
+)
+def test_a_tiny_detector_learns_who_does_what(name, settings):
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    model = single_pathway("slow", detection=True, width=8, depth=(1, 1, 1, 1), num_classes=3, dropout=0.0)
+    model: Any = zoo.create_model(name, num_classes=3, num_frames=4, **settings)
     task = DetectActions(("right", "down", "bright"), InputSpec(4, 1, 32), AugmentSection(flip=0.0))
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     losses = []

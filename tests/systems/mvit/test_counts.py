@@ -23,6 +23,7 @@ PARAMETERS = {
     "mvit_b_24_image": 53_516_392,
     "mvit_b_24_wide_320_image": 72_961_832,
 }
+AVA_MILLIONS = {"mvit_b_16x4_ava": 36.4, "mvit_b_64x3_ava": 36.4, "mvit_b24_32x3_ava": 52.9}
 MULTIPLY_ADDS = {
     "mvit_b_16x4": 70.6, "mvit_b_32x3": 170.0, "mvit_b_64x3": 455.1, "mvit_b24_32x3": 236.2, "mvit_b_16_image": 7.8,
     "mvit_b_24_image": 10.9, "mvit_b_24_wide_320_image": 32.7,
@@ -41,6 +42,13 @@ def parameters(model: torch.nn.Module) -> int:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_are_the_published_ones(name):
     assert parameters(model_of(name)) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", AVA_MILLIONS)
+def test_detectors_have_the_published_millions_and_a_map_of_32_pixels(name):
+    model = model_of(name)
+    assert round(parameters(model) / 1e6, 1) == AVA_MILLIONS[name]
+    assert model.head.stride == 32
 
 
 def test_classes_of_kinetics_600():

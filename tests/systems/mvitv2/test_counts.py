@@ -57,8 +57,16 @@ def test_classes_of_something_something(name):
 
 
 @pytest.mark.parametrize("name", AVA_MILLIONS)
-def test_detectors_have_the_published_millions(name):
-    assert round(parameters(model_of(name)) / 1e6, 1) == AVA_MILLIONS[name]
+def test_detectors_have_the_published_millions_and_a_map_of_32_pixels(name):
+    model = model_of(name)
+    assert round(parameters(model) / 1e6, 1) == AVA_MILLIONS[name]
+    assert model.head.stride == 32
+
+
+def test_the_map_of_the_tiny_detector_has_cells_of_16_pixels():
+    model = model_of("mvitv2_tiny_detector")
+    (found,) = model.backbone.maps(torch.empty(1, 3, 16, 64, 96, device="meta"))
+    assert (model.head.stride, found.shape[3:]) == (16, (4, 6))
 
 
 def test_l_that_grows_in_the_attention():

@@ -21,6 +21,7 @@ PUBLISHED = {
     "x3d_l": (6_153_432, 18.368, 24.778),
     "x3d_xl": (11_095_904, 35.84, 48.4),
 }
+DETECTORS = ("x3d_m_ava", "x3d_l_ava", "x3d_tiny_detector")
 # (frames, size, factors), (parameters, 10^9 multiply-adds): each step about doubles the last
 PATH = [
     ((1, 112, {"bottleneck_factor": 1.0, "depth_factor": 1.0}), (1_633_560, 0.0207)),
@@ -74,19 +75,20 @@ def test_the_form_of_pytorchvideo_lacks_one_norm():
     assert complexity(16, 312, depth_factor=5.0, res2_shortcut_norm=False).params == 6_153_432 - 48
 
 
-@pytest.mark.parametrize("name", ["x3d_m_ava", "x3d_l_ava"])
+@pytest.mark.parametrize("name", DETECTORS)
 def test_detectors(name):
     row = zoo.entry(name)
     with torch.device("meta"):
         model = x3d(**row.config).eval()
         logits = model(torch.empty(1, 3, 16, 64, 96), torch.empty(3, 5))
     assert sum(p.numel() for p in model.parameters()) == row.params
-    assert logits.shape == (3, 80)
+    assert logits.shape == (3, row.config["num_classes"])
+    assert model.head.stride == 16
 
 
 def test_rows_of_the_card_are_right():
     rows = [row for row in zoo.entries().values() if row.system == "x3d"]
-    assert {row.name for row in rows} == {*PUBLISHED, "x2d", "x3d_tiny", "x3d_m_ava", "x3d_l_ava"}
+    assert {row.name for row in rows} == {*PUBLISHED, *DETECTORS, "x2d", "x3d_tiny"}
     for row in rows:
         if row.task == "classify":
             assert of_row(row.name) == Complexity(row.params or 0, row.macs or 0)

@@ -45,9 +45,8 @@ def _detector(name: str, frames: int, stride: int, params: int, ava: str, **conf
     return ZooEntry(
         name, "mvit", f"{_SYSTEM}.builders:mvit", f"{_SYSTEM}.weights:load", "detect_actions", _clip(frames, stride),
         config={"num_frames": frames, "num_classes": 80, "detection": True, **config},
-        recipes=("mvit_b_16x4_ava",) if name == "mvit_b_16x4_ava" else (),
-        published={"AVA v2.2": f"{ava} mAP, centre crop"}, params=params, formats=_FORMATS[:2], licence=_LICENCE,
-        summary="what each given person does",
+        recipes=(name,), published={"AVA v2.2": f"{ava} mAP, centre crop"}, params=params, formats=_FORMATS[:2],
+        licence=_LICENCE, summary="what each given person does",
     )  # fmt: skip
 
 

@@ -52,14 +52,13 @@ def _video(
 
 
 def _detector(size: str, frames: int, stride: int, side: int, params: int, ava: str) -> ZooEntry:
-    end = "" if side == 224 else f"_{side}"
+    name = f"mvitv2_{size}_{frames}x{stride}" + ("" if side == 224 else f"_{side}") + "_ava"
     return ZooEntry(
-        f"mvitv2_{size}_{frames}x{stride}{end}_ava", "mvitv2", f"{_SYSTEM}.builders:mvitv2", f"{_SYSTEM}.weights:load",
-        "detect_actions", _clip(frames, stride, side, size),
+        name, "mvitv2", f"{_SYSTEM}.builders:mvitv2", f"{_SYSTEM}.weights:load", "detect_actions",
+        _clip(frames, stride, side, size),
         config={"num_frames": frames, "size": side, "num_classes": 80, "detection": True, **_SIZES[size]},
-        recipes=("mvitv2_s_16x4_ava",) if (size, frames) == ("s", 16) else (),
-        published={"AVA v2.2": f"mAP, centre crop / full frame: {ava}"}, params=params, formats=_VIDEO_FORMATS[:2],
-        licence=_LICENCE, summary="what each given person does",
+        recipes=(name,), published={"AVA v2.2": f"mAP, centre crop / full frame: {ava}"}, params=params,
+        formats=_VIDEO_FORMATS[:2], licence=_LICENCE, summary="what each given person does",
     )  # fmt: skip
 
 
@@ -81,9 +80,21 @@ _TINY = ZooEntry(
     recipes=("mvitv2_tiny_video_classifier",), params=557_994, macs=45_729_920, formats=_VIDEO_FORMATS[:1],
     licence="Apache-2.0", summary="classifier of video for laptops: pooled attention on a grid of 4 x 8 x 8",
 )  # fmt: skip
+_TINY_DETECTOR = ZooEntry(
+    "mvitv2_tiny_detector", "mvitv2", f"{_SYSTEM}.builders:mvitv2", f"{_SYSTEM}.weights:load", "detect_actions",
+    InputSpec(num_frames=16, frame_stride=1, size=64),
+    # a stem that is long in time: 512 tokens, and motion is seen before the first attention
+    config={
+        "detection": True, "dim": 48, "depth": 5, "stage_starts": (1, 3), "num_frames": 16, "size": 64, "patch": (15, 7, 7),
+        "patch_stride": (8, 4, 4), "patch_padding": (7, 3, 3), "kv_stride": (1, 2, 2), "num_classes": 10, "init": "xavier",
+    },
+    recipes=("mvitv2_tiny_detector",), params=1_234_954, formats=_VIDEO_FORMATS[:1], licence="Apache-2.0",
+    summary="for laptops: how each given shape moves",
+)  # fmt: skip
 
 ENTRIES: tuple[ZooEntry, ...] = (
     _TINY,
+    _TINY_DETECTOR,
     _image("mvitv2_t", "t", 24_173_320, 4_676_957_952, "82.3 top-1", "mvitv2_t_imagenet"),
     _image("mvitv2_s", "s", 34_870_216, 6_959_715_072, "83.6 top-1", "mvitv2_s_imagenet"),
     _image("mvitv2_b", "b", 51_472_744, 10_102_438_656, "84.4 top-1 (85.2 at 384 px)", "mvitv2_b_imagenet"),

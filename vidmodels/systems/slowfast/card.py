@@ -53,11 +53,12 @@ def _two(name: str, frames: int, params: int, macs: int, k400: str = "", summary
 
 
 def _detector(name: str, builder: str, clip: InputSpec, params: int, ava: str, **config: Any) -> ZooEntry:
+    """The models of PyTorchVideo's hub have the recipes of PySlowFast's, which end with `_ava`."""
     return ZooEntry(
         name, "slowfast", f"{_SYSTEM}.builders:{builder}", f"{_SYSTEM}.weights:load", "detect_actions", clip,
         config={"detection": True, "num_classes": 80, "activation": "sigmoid", "num_frames": clip.num_frames, **config},
-        recipes=_recipes(name), published={"AVA": ava}, params=params, formats=_FORMATS[:-1], licence=_LICENCE,
-        summary="what each given person does",
+        recipes=(name,) if name.endswith("_ava") else (), published={"AVA": ava}, params=params, formats=_FORMATS[:-1],
+        licence=_LICENCE, summary="what each given person does",
     )  # fmt: skip
 
 
@@ -66,8 +67,6 @@ def _recipes(name: str) -> tuple[str, ...]:
 
 
 _RECIPES = {
-    "slow_r50_4x16_ava": ("slow_r50_4x16_ava",),
-    "slowfast_r50_8x8_ava": ("slowfast_r50_8x8_ava",),
     "c2d_r50_8x8": ("c2d_r50_8x8_k400",),
     "i3d_r50_8x8": ("i3d_r50_8x8_k400",),
     "i3d_nln_r50_8x8": ("i3d_nln_r50_8x8_k400",),
@@ -130,11 +129,11 @@ _AVA = (
     _detector("slow_r50_4x16_ava", "single_pathway", _clip(4, 16), 31_798_416, "19.5 mAP (v2.2)", roi_aligned=False),
     _detector("slowfast_r50_8x8_ava", "slowfast", _clip(32, 2), 33_828_888, "24.8 mAP (v2.2, a run of the short recipe)"),
     _detector(
-        "slowfast_nln_r101_8x8_ava", "slowfast", _clip(32, 2), 59_342_488, "29.1 mAP (v2.2, from Kinetics-600)",
+        "slowfast_nln_r101_8x8_ava", "slowfast", _clip(32, 2), 59_342_488, "29.1 mAP (v2.2), 28.2 (v2.1), from Kinetics-600",
         roi_aligned=False, **_R101, **_NLN_R101, non_local_pool=(2, 2, 2),
     ),
     _detector(
-        "slowfast_nln_r101_16x8_ava", "slowfast", _clip(64, 2), 59_342_488, "29.4 mAP (v2.2, from Kinetics-600)",
+        "slowfast_nln_r101_16x8_ava", "slowfast", _clip(64, 2), 59_342_488, "29.4 mAP (v2.2), from Kinetics-600",
         roi_aligned=False, **_R101, **_NLN_R101, non_local_pool=(2, 2, 2),
     ),
 )  # fmt: skip

@@ -37,10 +37,22 @@ def _detector(name: str, params: int, **config: Any) -> ZooEntry:
     return ZooEntry(
         name, "x3d", f"{_SYSTEM}.builders:x3d", f"{_SYSTEM}.weights:load", "detect_actions", _M,
         config={"detection": True, "num_classes": 80, "activation": "sigmoid", "num_frames": 16, "size": 224, **config},
-        params=params, formats=_FORMATS[:1], licence="Apache-2.0", summary="what each given person does" + _UNRELEASED,
+        recipes=(name,), params=params, formats=_FORMATS[:1], licence="Apache-2.0",
+        summary="what each given person does" + _UNRELEASED,
     )  # fmt: skip
 
 
+_TINY_DETECTOR = ZooEntry(
+    "x3d_tiny_detector", "x3d", f"{_SYSTEM}.builders:x3d", f"{_SYSTEM}.weights:load", "detect_actions",
+    InputSpec(num_frames=16, frame_stride=1, size=64),
+    config={
+        "detection": True, "num_classes": 10, "activation": "sigmoid", "num_frames": 16, "size": 64, "width_factor": 1.0,
+        "depth_factor": 1.0, "base_depths": (1, 2, 3, 2), "dilations": (1, 1, 1, 1), "head_dim": 256,
+        "identity_start": False, "dropout": 0.0,
+    },
+    recipes=("x3d_tiny_detector",), params=234_416, formats=_FORMATS[:1], licence="Apache-2.0",
+    summary="for laptops: how each given shape moves",
+)  # fmt: skip
 ENTRIES: tuple[ZooEntry, ...] = (
     _classifier(
         "x3d_tiny", InputSpec(num_frames=16, frame_stride=1, size=32), 234_128, 42_594_336, "classifier for laptops",
@@ -72,6 +84,7 @@ ENTRIES: tuple[ZooEntry, ...] = (
         "as L, wider; the width is inferred from the paper's counts, 11.0 M and 35.84 G" + _UNRELEASED,
         "79.1 / 93.9 top-1 / top-5 30 views", **_WIDE,
     ),
+    _TINY_DETECTOR,
     _detector("x3d_m_ava", 3_138_642),
     _detector("x3d_l_ava", 5_497_752, **_DEEP),
 )  # fmt: skip
