@@ -1,5 +1,6 @@
 """Recipes: frozen, typed trees of settings, free of torch."""
 
+from vidmodels.core.recipe.ava import ava_convnet, ava_transformer
 from vidmodels.core.recipe.base import Section, canonical_json, differing_keys, flatten, section_hash
 from vidmodels.core.recipe.data import (
     AugmentSection,
@@ -24,7 +25,7 @@ from vidmodels.core.recipe.tasks import (
     SynchronyModelSection,
     SynchronyRecipe,
 )
-from vidmodels.core.recipe.tiny import WHOLE_VIDEO, tiny_classifier
+from vidmodels.core.recipe.tiny import WHOLE_VIDEO, tiny_classifier, tiny_detector
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "MaskedModelSection", "MaskedRecipe", "MaskedTaskSection", "OptimSection", "Recipe", "RunSection",
     "ScheduleSection", "Section", "SoundSection", "SourceSection", "SynchronyModelSection",
     "SynchronyRecipe", "SyntheticSection", "TrainSection", "VideosSection",
-    "WHOLE_VIDEO", "canonical_json", "differing_keys", "flatten", "section_hash", "tiny_classifier",
+    "WHOLE_VIDEO", "ava_convnet", "ava_transformer", "canonical_json", "differing_keys", "flatten", "section_hash",
+    "tiny_classifier", "tiny_detector",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
-"""The laptop's recipe, which the systems share: a tiny classifier of the synthetic world's motions."""
+"""The laptop's recipes, which the systems share: tiny models of the synthetic world's motions."""
 
 from __future__ import annotations
 
-from vidmodels.core.recipe.data import AugmentSection, ClipSection, DataSection
+from vidmodels.core.recipe.data import AugmentSection, ClipSection, DataSection, SyntheticSection
+from vidmodels.core.recipe.detect import DetectEvalSection, DetectorSection, DetectRecipe, KeyFramesSection
 from vidmodels.core.recipe.tasks import ClassifierSection, ClassifyRecipe
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
@@ -21,4 +22,21 @@ def tiny_classifier(name: str, lr: float, epochs: int = 8) -> ClassifyRecipe:
         optim=OptimSection(lr=lr, weight_decay=0.05, clip_norm=1.0),
         schedule=ScheduleSection(epochs=epochs, batch_size=16, warmup_epochs=epochs / 10),
         train=TrainSection(checkpoint_every=500),
+    )
+
+
+def tiny_detector(name: str, lr: float, epochs: int) -> DetectRecipe:
+    """A tiny detector from random weights on the crowded world: two or three shapes with motions of their own, 64 pixels wide."""
+    data = KeyFramesSection(
+        clip=WHOLE_VIDEO.replace(size=64),
+        synthetic=SyntheticSection(size=64),
+        augment=AugmentSection(flip=0.0, color_jitter=0.3),
+    )
+    return DetectRecipe(
+        model=DetectorSection(name=name),
+        data=data,
+        optim=OptimSection(lr=lr, weight_decay=0.05, clip_norm=1.0),
+        schedule=ScheduleSection(epochs=epochs, batch_size=16, warmup_epochs=0.5),
+        train=TrainSection(checkpoint_every=250),
+        evaluation=DetectEvalSection(batch_size=32),
     )

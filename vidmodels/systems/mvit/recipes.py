@@ -12,13 +12,12 @@ from vidmodels.core.recipe import (
     ClassifyRecipe,
     ClipSection,
     DataSection,
-    DetectorSection,
     DetectRecipe,
     EvalSection,
-    KeyFramesSection,
     OptimSection,
     ScheduleSection,
     TrainSection,
+    ava_transformer,
     tiny_classifier,
 )
 
@@ -119,29 +118,16 @@ def mvit_tiny_classifier() -> ClassifyRecipe:
     return base.replace(train=base.train.replace(precision="float32"))
 
 
-def _ava(name: str, frames: int, stride: int) -> DetectRecipe:
-    """From Kinetics weights (`--init`) on 64 GPUs with 8 clips each. Whole frames are evaluated; the papers' main figures
-    are of centre crops."""
-    clip = ClipSection(num_frames=frames, frame_stride=stride, fps=30, size=224, crop="random_short_side")
-    return DetectRecipe(
-        model=DetectorSection(name=name, drop_path=0.4, dropout=0.5),
-        data=KeyFramesSection(clip=clip, augment=AugmentSection(flip=0.5)),
-        optim=OptimSection(name="sgd", lr=0.6, lr_batch=512, weight_decay=1e-8),
-        schedule=ScheduleSection(epochs=30, batch_size=512, warmup_epochs=5),
-        train=TrainSection(checkpoint_every=1000, eval_every_epochs=5),
-    )
-
-
 def mvit_b_16x4_ava() -> DetectRecipe:
     """B on AVA 2.2, 16 frames x 4: 24.5 mAP from Kinetics-400, 26.1 from Kinetics-600."""
-    return _ava("mvit_b_16x4_ava", 16, 4)
+    return ava_transformer("mvit_b_16x4_ava", 16, 4)
 
 
 def mvit_b_64x3_ava() -> DetectRecipe:
     """B on AVA 2.2, 64 frames x 3: 27.3 mAP from Kinetics-400."""
-    return _ava("mvit_b_64x3_ava", 64, 3)
+    return ava_transformer("mvit_b_64x3_ava", 64, 3)
 
 
 def mvit_b24_32x3_ava() -> DetectRecipe:
     """24 blocks on AVA 2.2, 32 frames x 3: 28.7 mAP from Kinetics-600."""
-    return _ava("mvit_b24_32x3_ava", 32, 3)
+    return ava_transformer("mvit_b24_32x3_ava", 32, 3)

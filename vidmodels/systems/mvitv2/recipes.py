@@ -11,16 +11,14 @@ from vidmodels.core.recipe import (
     ClassifyRecipe,
     ClipSection,
     DataSection,
-    DetectEvalSection,
-    DetectorSection,
     DetectRecipe,
     EvalSection,
-    KeyFramesSection,
     OptimSection,
     ScheduleSection,
-    SyntheticSection,
     TrainSection,
+    ava_transformer,
     tiny_classifier,
+    tiny_detector,
 )
 
 REPEATS = 2  # clips of each decoded video
@@ -189,27 +187,14 @@ def mvitv2_tiny_video_classifier() -> ClassifyRecipe:
     return base.replace(train=base.train.replace(precision="float32"))
 
 
-def _ava(name: str, frames: int, stride: int) -> DetectRecipe:
-    """From Kinetics weights (`--init`) on 64 GPUs with 8 clips each. Whole frames are evaluated; the papers' main figures
-    are of centre crops."""
-    clip = ClipSection(num_frames=frames, frame_stride=stride, fps=30, size=224, crop="random_short_side")
-    return DetectRecipe(
-        model=DetectorSection(name=name, drop_path=0.4, dropout=0.5),
-        data=KeyFramesSection(clip=clip, augment=AugmentSection(flip=0.5)),
-        optim=OptimSection(name="sgd", lr=0.6, lr_batch=512, weight_decay=1e-8),
-        schedule=ScheduleSection(epochs=30, batch_size=512, warmup_epochs=5),
-        train=TrainSection(checkpoint_every=1000, eval_every_epochs=5),
-    )
-
-
 def mvitv2_s_16x4_ava() -> DetectRecipe:
     """S on AVA 2.2 from Kinetics-400: 26.8 mAP, of whole frames 27.6."""
-    return _ava("mvitv2_s_16x4_ava", 16, 4)
+    return ava_transformer("mvitv2_s_16x4_ava", 16, 4)
 
 
 def mvitv2_b_32x3_ava() -> DetectRecipe:
     """B on AVA 2.2: 28.1 mAP, of whole frames 29.0, from Kinetics-400; 29.9 and 30.5 from 600, 31.3 and 32.3 from 700."""
-    return _ava("mvitv2_b_32x3_ava", 32, 3)
+    return ava_transformer("mvitv2_b_32x3_ava", 32, 3)
 
 
 def mvitv2_l_40x3_312_ava() -> DetectRecipe:
@@ -217,7 +202,7 @@ def mvitv2_l_40x3_312_ava() -> DetectRecipe:
 
     The scales of its crops are not known here: they are those of 224 px, enlarged.
     """
-    base = _ava("mvitv2_l_40x3_312_ava", 40, 3)
+    base = ava_transformer("mvitv2_l_40x3_312_ava", 40, 3)
     return base.replace(
         data=base.data.replace(clip=base.data.clip.replace(size=312, short_side=(356, 446))),
         train=base.train.replace(activation_checkpointing=True),
@@ -230,15 +215,5 @@ def mvitv2_tiny_detector() -> DetectRecipe:
     It starts slowly: 16 mAP after 400 steps of 16 clips (one seed), where one frame gives SlowFast 12 and convolutions are far
     above. The recipe has 2,500 steps, as the tiny classifier's; it has not been run to its end.
     """
-    clip = ClipSection(num_frames=16, frame_stride=1, size=64, crop="center")
-    return DetectRecipe(
-        model=DetectorSection(name="mvitv2_tiny_detector"),
-        # a mirrored motion is another class
-        data=KeyFramesSection(
-            clip=clip, synthetic=SyntheticSection(size=64), augment=AugmentSection(flip=0.0, color_jitter=0.3)
-        ),
-        optim=OptimSection(lr=1.5e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=20, batch_size=16, warmup_epochs=0.5),
-        train=TrainSection(checkpoint_every=250, precision="float32"),
-        evaluation=DetectEvalSection(batch_size=32),
-    )
+    base = tiny_detector("mvitv2_tiny_detector", lr=1.5e-3, epochs=20)
+    return base.replace(train=base.train.replace(precision="float32"))

@@ -11,16 +11,14 @@ from vidmodels.core.recipe import (
     ClassifyRecipe,
     ClipSection,
     DataSection,
-    DetectEvalSection,
-    DetectorSection,
     DetectRecipe,
     EvalSection,
-    KeyFramesSection,
     OptimSection,
     ScheduleSection,
-    SyntheticSection,
     TrainSection,
+    ava_convnet,
     tiny_classifier,
+    tiny_detector,
 )
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
@@ -152,24 +150,9 @@ def c2d_tiny() -> ClassifyRecipe:
     return tiny_classifier("c2d_tiny", lr=4e-3)
 
 
-def _ava(name: str, num_frames: int, frame_stride: int) -> DetectRecipe:
-    """8 GPUs of 8 clips from Kinetics weights (`--init`): 20 epochs, 5 of them warm-up, steps of 0.1 at 10 and 15.
-
-    `--data.detections` adds a person detector's boxes of 0.9 overlap or more, and the rest of them as negatives.
-    """
-    clip = ClipSection(num_frames=num_frames, frame_stride=frame_stride, fps=FPS, size=224, crop="random_short_side")
-    return DetectRecipe(
-        model=DetectorSection(name=name, dropout=0.5),
-        data=KeyFramesSection(clip=clip, negatives=True, augment=AugmentSection(flip=0.5)),
-        optim=OptimSection(name="sgd", lr=0.1, lr_batch=64, weight_decay=1e-7),
-        schedule=ScheduleSection(epochs=20, batch_size=64, warmup_epochs=5, start_lr=0.000125, milestones=(10.0, 15.0)),
-        train=TrainSection(precise_bn=200, checkpoint_every=1000, eval_every_epochs=5),
-    )
-
-
 def slowfast_r50_8x8_ava() -> DetectRecipe:
     """SlowFast 8x8 R50 on AVA 2.2 from Kinetics-400: 24.8 mAP."""
-    return _ava("slowfast_r50_8x8_ava", 32, 2)
+    return ava_convnet("slowfast_r50_8x8_ava", 32, 2)
 
 
 def slowfast_nln_r101_8x8_ava() -> DetectRecipe:
@@ -177,31 +160,20 @@ def slowfast_nln_r101_8x8_ava() -> DetectRecipe:
 
     How these weights were trained is not known here: the settings are those of R50.
     """
-    return _ava("slowfast_nln_r101_8x8_ava", 32, 2)
+    return ava_convnet("slowfast_nln_r101_8x8_ava", 32, 2)
 
 
 def slowfast_nln_r101_16x8_ava() -> DetectRecipe:
     """SlowFast 16x8 R101 with non-local blocks on AVA 2.2 from Kinetics-600, as 8x8: 29.4 mAP."""
-    return _ava("slowfast_nln_r101_16x8_ava", 64, 2)
+    return ava_convnet("slowfast_nln_r101_16x8_ava", 64, 2)
 
 
 def slow_r50_4x16_ava() -> DetectRecipe:
     """Slow-only 4x16 R50 on AVA 2.2 from Kinetics-400: 19.5 mAP; its people are boxes of score 0.9 or more."""
-    base = _ava("slow_r50_4x16_ava", 4, 16)
+    base = ava_convnet("slow_r50_4x16_ava", 4, 16)
     return base.replace(data=base.data.replace(min_score=0.9))
 
 
 def slowfast_tiny_detector() -> DetectRecipe:
     """A tiny detector on the crowded synthetic world, two or three shapes with motions of their own: 99 mAP in minutes."""
-    clip = ClipSection(num_frames=16, frame_stride=1, size=64, crop="center")
-    return DetectRecipe(
-        model=DetectorSection(name="slowfast_tiny_detector"),
-        # a mirrored motion is another class
-        data=KeyFramesSection(
-            clip=clip, synthetic=SyntheticSection(size=64), augment=AugmentSection(flip=0.0, color_jitter=0.3)
-        ),
-        optim=OptimSection(lr=4e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=4, batch_size=16, warmup_epochs=0.5),
-        train=TrainSection(checkpoint_every=250),
-        evaluation=DetectEvalSection(batch_size=32),
-    )
+    return tiny_detector("slowfast_tiny_detector", lr=4e-3, epochs=4)

@@ -11,16 +11,14 @@ from vidmodels.core.recipe import (
     ClassifyRecipe,
     ClipSection,
     DataSection,
-    DetectEvalSection,
-    DetectorSection,
     DetectRecipe,
     EvalSection,
-    KeyFramesSection,
     OptimSection,
     ScheduleSection,
-    SyntheticSection,
     TrainSection,
+    ava_convnet,
     tiny_classifier,
+    tiny_detector,
 )
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
@@ -72,27 +70,14 @@ def x3d_tiny() -> ClassifyRecipe:
     return tiny_classifier("x3d_tiny", lr=3e-3)
 
 
-def _ava(name: str) -> DetectRecipe:
-    """From Kinetics-400 weights (`--init`). No recipe of X3D's detectors was published: these are the settings of SlowFast's,
-    8 GPUs of 8 clips, 20 epochs, 5 of them warm-up, steps of 0.1 at 10 and 15."""
-    clip = ClipSection(num_frames=16, frame_stride=5, fps=FPS, size=224, crop="random_short_side")
-    return DetectRecipe(
-        model=DetectorSection(name=name, dropout=0.5),
-        data=KeyFramesSection(clip=clip, negatives=True, augment=AugmentSection(flip=0.5)),
-        optim=OptimSection(name="sgd", lr=0.1, lr_batch=64, weight_decay=1e-7),
-        schedule=ScheduleSection(epochs=20, batch_size=64, warmup_epochs=5, start_lr=0.000125, milestones=(10.0, 15.0)),
-        train=TrainSection(precise_bn=200, checkpoint_every=1000, eval_every_epochs=5),
-    )
-
-
 def x3d_m_ava() -> DetectRecipe:
-    """X3D-M on AVA: offered, not a published recipe, and never run to its end."""
-    return _ava("x3d_m_ava")
+    """X3D-M on AVA by the settings of SlowFast's detectors: no recipe was published, and this was never run to its end."""
+    return ava_convnet("x3d_m_ava", 16, 5)
 
 
 def x3d_l_ava() -> DetectRecipe:
-    """X3D-L on AVA at 224 px: offered, not a published recipe, and never run to its end."""
-    return _ava("x3d_l_ava")
+    """X3D-L on AVA at 224 px, as X3D-M."""
+    return ava_convnet("x3d_l_ava", 16, 5)
 
 
 def x3d_tiny_detector() -> DetectRecipe:
@@ -100,15 +85,4 @@ def x3d_tiny_detector() -> DetectRecipe:
 
     73 mAP after 400 steps of 16 clips (one seed), still learning: the recipe has 1,000.
     """
-    clip = ClipSection(num_frames=16, frame_stride=1, size=64, crop="center")
-    return DetectRecipe(
-        model=DetectorSection(name="x3d_tiny_detector"),
-        # a mirrored motion is another class
-        data=KeyFramesSection(
-            clip=clip, synthetic=SyntheticSection(size=64), augment=AugmentSection(flip=0.0, color_jitter=0.3)
-        ),
-        optim=OptimSection(lr=3e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleSection(epochs=8, batch_size=16, warmup_epochs=0.5),
-        train=TrainSection(checkpoint_every=250),
-        evaluation=DetectEvalSection(batch_size=32),
-    )
+    return tiny_detector("x3d_tiny_detector", lr=3e-3, epochs=8)
