@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.data.formats.files import lay
@@ -50,6 +50,7 @@ def refused(path, format, **settings):
 @pytest.mark.parametrize("format", ["auto", *LISTS])
 @settings(max_examples=60, deadline=None)
 @given(head=st.sampled_from(HEADS), rest=TEXT, fps=st.sampled_from([None, 24.0]))
+@example(head="", rest='a.mp4 a\n",', fps=None)
 def test_texts(folder, format, head, rest, fps):
     path = folder / "any.csv"
     path.write_text(head + rest)

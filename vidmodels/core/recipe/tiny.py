@@ -26,7 +26,7 @@ def tiny_classifier(name: str, lr: float, epochs: int = 8) -> ClassifyRecipe:
 
 
 def tiny_detector(name: str, lr: float, epochs: int) -> DetectRecipe:
-    """A tiny detector from random weights on the crowded world: two or three shapes with motions of their own, 64 pixels wide."""
+    """A tiny detector on the crowded world of 64 x 64 pixels: two or three shapes with motions of their own."""
     data = KeyFramesSection(
         clip=WHOLE_VIDEO.replace(size=64),
         synthetic=SyntheticSection(size=64),

@@ -99,7 +99,7 @@ def read_kinetics_csv(source: Source) -> Manifest:
 
 def _cells(path: str, line: int, text: str) -> list[str]:
     try:
-        return next(csv.reader([text]))[:2]
+        return [*next(csv.reader([text])), ""][:2]  # a comma in open quotes leaves one cell
     except (csv.Error, StopIteration) as error:
         raise DataError(f"{path}, line {line}: {text[:80]!r} is not CSV ({error}): correct it") from error
 

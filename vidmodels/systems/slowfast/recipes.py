@@ -129,7 +129,10 @@ def slowfast_tiny() -> ClassifyRecipe:
 
 
 def slowfast_tiny_two_heads() -> ClassifyRecipe:
-    """A tiny SlowFast that says how something moves and of what colour it is: two label sets of the synthetic world."""
+    """A tiny SlowFast that says how something moves and of what colour it is, two label sets of the synthetic world.
+
+    One seed reached 85 and 97 % after 1,000 steps, and both at once in 84 %; after 400 the motions were at 22 %.
+    """
     base = tiny_classifier("slowfast_tiny", lr=4e-3)
     return base.replace(data=base.data.replace(synthetic=base.data.synthetic.replace(colors=True)))
 
