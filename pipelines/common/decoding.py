@@ -5,7 +5,7 @@ M videos of a micro-batch, R clips of each, T frames, S side, C colours.
 A row of the dataset is a whole micro-batch, and so is a block: nothing is cut or joined after decoding, and a consumer
 maps its pixels without a copy. Ray's splitter gives the next block to the consumer with the fewest rows, so with
 `preserve_order` it deals the blocks to the workers in turn: worker r receives r, r + world, r + 2 * world ... as
-`vidmodels.data.loader.micro_batches` says. (`equal=True` would deal the same and only hold blocks back; the number of
+`vidmodels.data.course.MicroBatches` says. (`equal=True` would deal the same and only hold blocks back; the number of
 blocks is a multiple of the workers here.) The execution runs in an actor of its own (Ray's SplitCoordinator), so its
 scheduling takes no time from a training process.
 """
@@ -50,16 +50,16 @@ class Reader(Protocol):
 
 
 def decoded_dataset(
-    reader: Reader, start: int, stop: int, micro: int, world_size: int, run: RunSection, ledger: ActorHandle
+    reader: Reader, numbers: Sequence[Sequence[int]], world_size: int, run: RunSection, ledger: ActorHandle
 ) -> Dataset:
-    """The lazy dataset of micro-batches of the sample numbers `start` .. `stop` - 1, in their order.
+    """The lazy dataset of micro-batches, in their order.
 
-    reader: put into the object store once, so that the decoders of a node share its tables; ledger: of `start_ledger`.
+    reader: put into the object store once, so that the decoders of a node share its tables; numbers: the sample numbers of
+    each micro-batch (`MicroBatches` makes them as they are asked for); ledger: of `start_ledger`.
     Rows have `clips` uint8 [M, R, T, S, S, C], `number`, `label`, `repeated` int64 [M] and the lists `id`, `error`;
-    split them with `split`. Numbers after the last full round of all workers are left out.
+    split them with `split`. Micro-batches after the last full round of all workers are left out.
     """
-    blocks = max(0, stop - start) // (micro * world_size) * world_size
-    return execution(_TrainPart(ray.put(reader), start, micro), blocks, run, ledger)
+    return execution(_TrainPart(ray.put(reader), numbers), len(numbers) // world_size * world_size, run, ledger)
 
 
 def split(dataset: Dataset, world_size: int) -> list[Any]:
@@ -133,17 +133,16 @@ class Decoder:
 
 
 class _TrainPart:
-    """Micro-batches of consecutive sample numbers from `start` on; `reader` is a reference to the stored reader."""
+    """The micro-batches of `numbers`; `reader` is a reference to the stored reader."""
 
-    def __init__(self, reader: ray.ObjectRef, start: int, micro: int) -> None:
-        self.reader, self.start, self.micro = reader, start, micro
+    def __init__(self, reader: ray.ObjectRef, numbers: Sequence[Sequence[int]]) -> None:
+        self.reader, self.numbers = reader, numbers
 
     def open(self):
         reader: Reader = ray.get(self.reader)
 
         def read(block: int, ledger: Ledger) -> Columns:
-            first = self.start + block * self.micro
-            return reader.read_batch(range(first, first + self.micro), ledger)
+            return reader.read_batch(self.numbers[block], ledger)
 
         return read
 

@@ -203,7 +203,8 @@ def _train(job: TrainJob, folder: RunFolder, spool: Spool | None, stop: StopSign
     newest = Checkpointer(job.checkpoints).newest()
     start = newest.step if newest is not None else 0
     recorder = MetricsFile(folder.scratch / "metrics.csv", start)
-    progress = Progress(plan.total_steps, plan.epoch_length / plan.batch_size, plan.batch_clips, start)
+    videos = plan.total_samples / plan.total_steps
+    progress = Progress(plan.total_steps, plan.epoch_length / videos, round(videos * plan.repeats), start)
     with progress:
         watch = Watch(progress, recorder, spool)
         if job.run.backend == "ray":

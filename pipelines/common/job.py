@@ -11,6 +11,7 @@ from pipelines.common.kinds import kind_of
 from pipelines.common.kinds.base import Kind
 from pipelines.common.sources import Sources
 from vidmodels.core.recipe import Recipe, RunSection
+from vidmodels.data.multigrid_reader import MultigridReader
 from vidmodels.data.reader import TrainReader
 
 if TYPE_CHECKING:
@@ -49,11 +50,16 @@ class TrainJob:
         """Steps and batches for so many workers."""
         from vidmodels.training.plan import make_plan
 
-        return make_plan(self.recipe, self.sources.order(self.recipe.train.seed).epoch_length, world_size)
+        epoch_length = self.sources.order(self.recipe.train.seed).epoch_length
+        return make_plan(self.recipe, epoch_length, world_size, self.kind.multigrid)
 
     def reader(self) -> TrainReader:
-        """The reader of training samples by global number."""
-        return self.kind.reader()
+        """The reader of training samples by global number, each in the shape of its step."""
+        plain = self.kind.reader()
+        if not self.kind.multigrid.on:
+            return plain
+        course = self.plan(1).course
+        return MultigridReader(plain.manifests, plain.order, plain.clip, plain.seed, plain.hearing, course=course)
 
     def make_model(self) -> Any:
         """The model with its initial weights, loaded from `init` where that is given, and frozen as asked."""
@@ -106,20 +112,26 @@ class TrainJob:
         return evaluate
 
     def _refresh_norms(self, model: nn.Module, step: int, world: World) -> None:
-        """Statistics of batch norms from the next samples of the run, as they are trained on but for mixing."""
+        """Statistics of batch norms from the next samples of the run, as they are trained on but for mixing.
+
+        Under multigrid too the clips have the recipe's own shape, which is the one that is evaluated.
+        """
         import torch
 
         from vidmodels.data.collate import to_batch
         from vidmodels.data.transforms import prepare
+        from vidmodels.layers.sub_norm import fit_batch_norms
         from vidmodels.training.precise_bn import refresh_batch_norms
 
-        reader, plan, recipe = self.reader(), self.plan(world.size), self.recipe
+        reader, plan, recipe = self.kind.reader(), self.plan(world.size), self.recipe
+        if plan.bn_base_size is not None:
+            fit_batch_norms(model, plan.micro * plan.repeats, plan.bn_base_size)
         augment = recipe.data.augment.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
         generator = torch.Generator().manual_seed(recipe.train.seed)
 
         def batches() -> Iterator[tuple[torch.Tensor, ...]]:
             for number in range(recipe.train.precise_bn):
-                first = step * plan.batch_size + (number * world.size + world.rank) * plan.micro
+                first = plan.samples(step) + (number * world.size + world.rank) * plan.micro
                 batch = to_batch(reader.read_batch(range(first, first + plan.micro)))
                 if batch.valid.any():
                     ready = prepare(batch.to(world.device), model.input, augment, generator)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.common.job import TrainJob
 from vidmodels.data.ledger import FileLedger
-from vidmodels.data.loader import LocalLoader, micro_batches
+from vidmodels.data.loader import LocalLoader
 
 if TYPE_CHECKING:
     from vidmodels.training.distributed import World
@@ -25,7 +25,6 @@ def train(
     """Train to the end or until asked to stop; `scratch` keeps the decoding ledger. Raises RunError."""
     trainer = job.make_trainer(world, listeners, should_stop)
     start = trainer.resume()
-    plan = trainer.plan
-    numbers = micro_batches(start * plan.batch_size, plan.total_samples, plan.micro, world.rank, world.size)
+    numbers = trainer.plan.micro_batches(start)[world.rank :: world.size]
     loader = LocalLoader(job.reader(), FileLedger(scratch / "ledger"), job.run.decoders)
-    return trainer.run(loader.batches(list(numbers)))
+    return trainer.run(loader.batches(numbers))

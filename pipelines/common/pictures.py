@@ -30,7 +30,8 @@ def sample_batch(job: TrainJob, folder: Path, videos: int = 8) -> Path | None:
     rows = [row for number in range(min(2 * videos, reader.order.epoch_length)) if not (row := reader.read(number))["error"]]
     if not rows:
         return None
-    rows = rows[:videos]
+    # under multigrid the first steps may have clips of several shapes
+    rows = [row for row in rows if row["clips"].shape == rows[0]["clips"].shape][:videos]
     return save_sample_batch(np.stack([row["clips"] for row in rows]), folder / "sample_batch.png", job.kind.titles(rows))
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import TYPE_CHECKING
 
 from pipelines.common.job import TrainJob
-from vidmodels.core.errors import VidmodelsError
+from vidmodels.core.errors import ConfigError, VidmodelsError
+from vidmodels.data.course import Shape
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +28,7 @@ def check_job(job: TrainJob, world_size: int) -> None:
 
     plan = job.plan(world_size)
     if job.recipe.schedule.max_steps is None and plan.total_steps < FEW_STEPS:
-        epochs = math.ceil(FEW_STEPS * plan.batch_size / plan.epoch_length)
+        epochs = math.ceil(FEW_STEPS * plan.total_samples / plan.total_steps / plan.epoch_length / job.kind.multigrid.passes)
         log.warning(
             "%g epochs of %d videos in batches of %d are only %d steps; --schedule.epochs %d makes %d",
             job.recipe.schedule.epochs, plan.epoch_length, plan.batch_size, plan.total_steps, epochs, FEW_STEPS,
@@ -34,8 +39,25 @@ def check_job(job: TrainJob, world_size: int) -> None:
     kind.make_task(model)
     param_groups(model, job.recipe.optim)
     clip = job.recipe.data.clip
-    clips = torch.empty(1, 3, clip.num_frames, clip.size, clip.size, device="meta")
-    kind.try_shapes(model, clips)
+    own = Shape(plan.batch_size, clip.num_frames, clip.size)
+    kind.try_shapes(model, _clips(own))
+    others = {shape for phase in plan.course.phases for shape in phase.cycle} - {own}
+    for shape in sorted(others, key=lambda each: (each.num_frames, each.size)):
+        try:
+            kind.try_shapes(model, _clips(shape, 2))  # of one small clip a batch norm may see a single value
+        except (VidmodelsError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"model.name {kind.model_name!r} does not take the clips of {shape.num_frames} frames of {shape.size} x "
+                f"{shape.size} pixels that multigrid makes of its own ({str(error).splitlines()[0]}): choose a convolutional "
+                "model, or leave out the settings multigrid.*"
+            ) from None
+
+
+def _clips(shape: Shape, count: int = 1) -> torch.Tensor:
+    """Clips without content."""
+    import torch
+
+    return torch.empty(count, 3, shape.num_frames, shape.size, shape.size, device="meta")
 
 
 def dry_run(job: TrainJob) -> int:
@@ -47,7 +69,7 @@ def dry_run(job: TrainJob) -> int:
 
     check_job(job, 1)
     reader = job.reader()
-    batch = to_batch(reader.read_batch(range(min(job.plan(1).micro, reader.order.epoch_length))))
+    batch = to_batch(reader.read_batch(job.plan(1).micro_batches()[0][: reader.order.epoch_length]))
     for key, error in batch.errors.items():
         print(f"cannot decode {key}: {error}")
     if not batch.valid.any():

@@ -162,13 +162,12 @@ def _batches(job: TrainJob, trainer: Trainer, world: World, ledger: ActorHandle)
     from pipelines.common.decoding import decoded_dataset, micro_batches, split
     from vidmodels.training.distributed import broadcast_object
 
-    plan = trainer.plan
-    start = trainer.step * plan.batch_size
-    if start >= plan.total_samples:
+    numbers = trainer.plan.micro_batches(trainer.step)
+    if not numbers:
         return iter(())
     parts: list[Any] = []
     if world.rank == 0:
-        dataset = decoded_dataset(job.reader(), start, plan.total_samples, plan.micro, world.size, job.run, ledger)
+        dataset = decoded_dataset(job.reader(), numbers, world.size, job.run, ledger)
         parts = split(dataset, world.size)
     return micro_batches(broadcast_object(parts, world)[world.rank])
 

@@ -14,7 +14,7 @@ from tests.bench.harness import Ratio, alternate, ratio, seconds, shown
 from vidmodels.core.recipe import ClipSection, RunSection
 from vidmodels.data.decode import VideoReader
 from vidmodels.data.formats import load_manifest
-from vidmodels.data.loader import LocalLoader, micro_batches
+from vidmodels.data.loader import LocalLoader
 from vidmodels.data.order import Order
 from vidmodels.data.reader import TrainReader
 from vidmodels.data.sampling import train_requests
@@ -132,13 +132,17 @@ def _clips_per_s(batches, warm: int) -> tuple[float, float]:
     return count / (time.perf_counter() - steady_from), first
 
 
+def _numbers(total: int) -> list[range]:
+    return [range(first, first + MICRO) for first in range(0, total - MICRO + 1, MICRO)]
+
+
 def _ray_batches(reader: TrainReader, total: int):
     from pipelines.common.decoding import decoded_dataset
     from pipelines.common.decoding import micro_batches as read
     from pipelines.common.ray_ledger import start_ledger
 
     run = RunSection(decoders=2)
-    return read(decoded_dataset(reader, 0, total, MICRO, 1, run, start_ledger()))
+    return read(decoded_dataset(reader, _numbers(total), 1, run, start_ledger()))
 
 
 def decode(total: int = 320, rounds: int = 5) -> list[Ratio]:
@@ -154,7 +158,7 @@ def decode(total: int = 320, rounds: int = 5) -> list[Ratio]:
             return _clips_per_s(_ray_batches(reader, total), warm)[0]
 
         def loader_side() -> float:
-            numbers = list(micro_batches(0, total, MICRO))
+            numbers = _numbers(total)
             return _clips_per_s(LocalLoader(reader, None, 2).batches(numbers), warm)[0]
 
         ray_side(), loader_side()
@@ -176,7 +180,7 @@ def decode_whole(total: int = 1000, rounds: int = 3) -> list[Ratio]:
             return seconds(lambda: sum(len(batch) for batch in _ray_batches(reader, total)))
 
         def loader_side() -> float:
-            numbers = list(micro_batches(0, total, MICRO))
+            numbers = _numbers(total)
             return seconds(lambda: sum(len(batch) for batch in LocalLoader(reader, None, 2).batches(numbers)))
 
         ray_side()
@@ -207,7 +211,7 @@ def store(total: int = 160) -> list[Ratio]:
         from pipelines.common.decoding import decoded_dataset
         from pipelines.common.ray_ledger import start_ledger
 
-        held = decoded_dataset(reader, 0, 32, MICRO, 1, RunSection(decoders=2), start_ledger()).materialize()
+        held = decoded_dataset(reader, _numbers(32), 1, RunSection(decoders=2), start_ledger()).materialize()
         per_clip = held.size_bytes() / 32
     pixels = CLIP.num_frames * CLIP.size**2 * 3
     share = max(used, default=0) / capacity

@@ -13,7 +13,7 @@ from tests.data.videos import write
 from vidmodels.core.errors import RunError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.ledger import FileLedger
-from vidmodels.data.loader import LocalLoader, micro_batches
+from vidmodels.data.loader import LocalLoader
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.order import Order
 from vidmodels.data.reader import TrainReader
@@ -46,7 +46,7 @@ CLIP = ClipSection(num_frames=4, frame_stride=2, size=16)
 
 def test_processes_do_not_change_the_batches(manifest, tmp_path):
     reader = TrainReader((manifest,), Order([6], seed=1), CLIP, 1)
-    numbers = list(micro_batches(0, 12, 3))
+    numbers = [range(first, first + 3) for first in range(0, 12, 3)]
     alone = list(LocalLoader(reader).batches(numbers))
     helped = list(LocalLoader(reader, FileLedger(tmp_path), 2).batches(numbers))
     assert len(alone) == len(helped) == 4
@@ -62,7 +62,7 @@ def test_processes_do_not_change_the_batches(manifest, tmp_path):
 
 def test_a_file_that_kills_its_process_becomes_one_bad_row(manifest, tmp_path):
     order = Order([6], seed=1)
-    numbers = list(micro_batches(0, 12, 3))
+    numbers = [range(first, first + 3) for first in range(0, 12, 3)]
     batches = list(LocalLoader(Mined((manifest,), order, CLIP, 1), FileLedger(tmp_path), 2).batches(numbers))
     whole = list(LocalLoader(TrainReader((manifest,), order, CLIP, 1)).batches(numbers))
     assert len(batches) == 4
@@ -84,7 +84,7 @@ def test_crashes_are_counted(manifest):
     # without a ledger nobody knows the culprit, and the loader must not try for ever
     reader = Mined((manifest,), Order([6], seed=1), CLIP, 1)
     with pytest.raises(RunError, match="2 loader processes died"):
-        list(LocalLoader(reader, None, 1, max_crashes=1).batches(list(micro_batches(0, 6, 3))))
+        list(LocalLoader(reader, None, 1, max_crashes=1).batches([range(3), range(3, 6)]))
 
 
 def test_errors_of_the_program_are_not_taken_for_crashes(manifest):

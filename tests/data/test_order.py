@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from vidmodels.core.errors import DataError
-from vidmodels.data.loader import micro_batches
 from vidmodels.data.order import KeyedPermutation, Order, hash_key
 
 
@@ -58,13 +57,3 @@ def test_resuming_is_starting_at_a_number():
     whole = [order(i) for i in range(100)]
     again = pickle.loads(pickle.dumps(order))
     assert [again(i) for i in range(40, 100)] == whole[40:]
-
-
-def test_micro_batches_of_all_workers_cover_the_numbers_once():
-    for world in (1, 2, 3):
-        parts = [list(micro_batches(10, 70, 4, rank, world)) for rank in range(world)]
-        numbers = sorted(n for part in parts for batch in part for n in batch)
-        assert numbers == list(range(10, 10 + len(numbers)))
-        assert len(numbers) == 60 // (4 * world) * 4 * world
-        assert len({len(part) for part in parts}) == 1
-    assert list(micro_batches(10, 70, 4))[5:] == list(micro_batches(30, 70, 4))

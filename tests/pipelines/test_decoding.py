@@ -12,20 +12,33 @@ from tests.data.videos import write
 from tests.pipelines.ray_parts import DeadlyViews, TinyReader
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import ClipSection, RunSection
-from vidmodels.data.loader import micro_batches as planned
+from vidmodels.data.course import Course, MicroBatches, Phase, Shape
 from vidmodels.data.manifest import Manifest
+from vidmodels.data.multigrid_reader import MultigridReader
+from vidmodels.data.order import Order
 from vidmodels.data.reader import ViewReader
 
 pytestmark = pytest.mark.ray
 
 
+def planned(start: int, stop: int, micro: int, rank: int = 0, world: int = 1) -> list[list[int]]:
+    """The sample numbers of a worker's micro-batches, dealt in turn; those after the last full round are left out."""
+    firsts = range(start, stop - micro * world + 1, micro * world)
+    return [list(range(first + rank * micro, first + (rank + 1) * micro)) for first in firsts]
+
+
 def decoded(reader, start: int, stop: int, micro: int, world: int, decoders: int = 2, ledger=None):
-    """The columns that each of `world` consumers receives."""
+    """The columns that each of `world` consumers receives of micro-batches of one size."""
+    return received_of(reader, planned(start, stop, micro), world, decoders, ledger)
+
+
+def received_of(reader, numbers, world: int, decoders: int = 2, ledger=None):
+    """The columns that each of `world` consumers receives of the micro-batches of `numbers`."""
     from pipelines.common.decoding import decoded_dataset, micro_batch_columns, split
     from pipelines.common.ray_ledger import start_ledger
 
     run = RunSection(decoders=decoders)
-    parts = split(decoded_dataset(reader, start, stop, micro, world, run, ledger or start_ledger()), world)
+    parts = split(decoded_dataset(reader, numbers, world, run, ledger or start_ledger()), world)
     received: list[list] = [[] for _ in parts]
     threads = [
         threading.Thread(target=lambda r=r: received[r].extend(micro_batch_columns(parts[r])), daemon=True)
@@ -110,6 +123,20 @@ def test_boxes_arrive_as_they_were_read(ray_cluster, tmp_path):
             np.testing.assert_array_equal(there.box_targets, here.box_targets)
 
 
+def test_batches_of_several_shapes_arrive_as_the_course_says(ray_cluster, tmp_path):
+    rows = [{"id": str(i), "uri": str(write(tmp_path / f"{i}.mp4", 12, size=(32, 48))), "label": i} for i in range(4)]
+    coarse, fine = Shape(8, 2, 8), Shape(2, 4, 16)
+    course = Course([Phase(3, (coarse, fine)), Phase(2, (fine,))])
+    clip = ClipSection(num_frames=4, frame_stride=2, size=16)
+    reader = MultigridReader((Manifest.from_rows(rows),), Order([4], seed=1), clip, 1, course=course)
+    numbers = MicroBatches(course, 2, 1, 5)
+    for rank, batches in enumerate(received_of(reader, numbers, 2)):
+        assert [batch["clips"].shape[:4] for batch in batches] == [(1, 1, 4, 16), (4, 1, 2, 8), (1, 1, 4, 16), (1, 1, 4, 16)]
+        for batch, wanted in zip(batches, numbers[rank::2]):
+            assert batch["number"].tolist() == list(wanted)
+            np.testing.assert_array_equal(batch["clips"], reader.read_batch(wanted)["clips"])
+
+
 @pytest.mark.slow
 def test_bytes_in_the_object_store_stay_bounded_with_a_slow_consumer(ray_cluster):
     from pipelines.common.decoding import decoded_dataset, micro_batch_columns
@@ -117,7 +144,7 @@ def test_bytes_in_the_object_store_stay_bounded_with_a_slow_consumer(ray_cluster
 
     reader = TinyReader(shape=(1, 16, 112, 112, 3))
     clip = 16 * 112 * 112 * 3
-    dataset = decoded_dataset(reader, 0, 8 * 120, 8, 1, RunSection(decoders=2), start_ledger())
+    dataset = decoded_dataset(reader, planned(0, 8 * 120, 8), 1, RunSection(decoders=2), start_ledger())
     sizes, used = [], []
     total = ray_cluster.cluster_resources()["object_store_memory"]
     for count, batch in enumerate(micro_batch_columns(dataset)):

@@ -9,7 +9,7 @@ from tests.pipelines.ray_parts import Heard, TinyJob, TinyReader
 from vidmodels.core.errors import RunError
 from vidmodels.core.recipe import RunSection
 from vidmodels.data.ledger import FileLedger
-from vidmodels.data.loader import LocalLoader, micro_batches
+from vidmodels.data.loader import LocalLoader
 from vidmodels.training.distributed import World
 
 pytestmark = pytest.mark.ray
@@ -27,8 +27,7 @@ def local_losses(folder, steps: int, last: int) -> dict[int, list[float]]:
     """The losses of the first `last` steps of an undisturbed run of one process."""
     heard = Heard()
     trainer = job_in(folder, 1, steps=steps).make_trainer(World(), (heard,), lambda: last in heard.losses)
-    numbers = micro_batches(0, trainer.plan.total_samples, trainer.plan.micro)
-    trainer.run(LocalLoader(READER, FileLedger(folder / "ledger")).batches(list(numbers)))
+    trainer.run(LocalLoader(READER, FileLedger(folder / "ledger")).batches(trainer.plan.micro_batches()))
     return heard.losses
 
 

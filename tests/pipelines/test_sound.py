@@ -45,11 +45,10 @@ def test_a_run_counts_what_has_no_sound(sources, tmp_path):
     recipe = RECIPE.replace(schedule=RECIPE.schedule.replace(batch_size=4, max_steps=1))
     job = job_of(recipe, sources, tmp_path)
     check_job(job, 1)
-    from vidmodels.data.loader import LocalLoader, micro_batches
+    from vidmodels.data.loader import LocalLoader
 
     trainer = job.make_trainer(World())
-    numbers = micro_batches(0, trainer.plan.total_samples, trainer.plan.micro)
-    outcome = trainer.run(LocalLoader(job.reader()).batches(list(numbers)))
+    outcome = trainer.run(LocalLoader(job.reader()).batches(trainer.plan.micro_batches()))
     assert outcome.metrics["without_sound"] == pytest.approx(0.25)
     assert outcome.metrics["val_without_sound"] == 1
     assert outcome.metrics["val_videos"] == 4
@@ -110,11 +109,10 @@ def test_synchrony_trains_without_labels_and_starts_a_classifier(sources, tmp_pa
     recipe = recipe.replace(schedule=recipe.schedule.replace(batch_size=4, max_steps=1))
     job = job_of(recipe, unlabelled, tmp_path)
     check_job(job, 1)
-    from vidmodels.data.loader import LocalLoader, micro_batches
+    from vidmodels.data.loader import LocalLoader
 
     trainer = job.make_trainer(World())
-    numbers = micro_batches(0, trainer.plan.total_samples, trainer.plan.micro)
-    metrics = trainer.run(LocalLoader(job.reader()).batches(list(numbers))).metrics
+    metrics = trainer.run(LocalLoader(job.reader()).batches(trainer.plan.micro_batches())).metrics
     assert metrics["without_sound"] == pytest.approx(0.25)
     assert {"sync_res3", "sync_res4", "sync_res5"} <= set(metrics)
     path = zoo.save_weights(trainer.bare, tmp_path / "start.safetensors")

@@ -1,7 +1,4 @@
-"""The local back end of the data: this process or a few loader processes, without Ray.
-
-The order of the batches is arithmetic: worker `rank` of `world` takes its share of each step's global numbers.
-"""
+"""The local back end of the data: this process or a few loader processes, without Ray."""
 
 from __future__ import annotations
 
@@ -22,24 +19,12 @@ from vidmodels.data.reader import TrainReader
 log = logging.getLogger(__name__)
 
 
-def micro_batches(start: int, stop: int, micro: int, rank: int = 0, world: int = 1) -> Iterator[list[int]]:
-    """The sample numbers of one worker's micro-batches between `start` and `stop`.
-
-    The stream is dealt in blocks of `micro` numbers to the workers in turn; numbers after the last full round of
-    all workers are left out, so that every worker has equally many batches.
-    """
-    block = micro * world
-    for first in range(start, stop - block + 1, block):
-        begin = first + rank * micro
-        yield list(range(begin, begin + micro))
-
-
 class _MicroBatches(Dataset):
     def __init__(self, reader: TrainReader, ledger: FileLedger | None) -> None:
         self.reader = reader
         self.ledger = ledger
 
-    def __getitem__(self, numbers: list[int]) -> Batch:
+    def __getitem__(self, numbers: Sequence[int]) -> Batch:
         return to_batch(self.reader.read_batch(numbers, self.ledger))
 
 
@@ -56,7 +41,7 @@ class LocalLoader:
     num_processes: int = 0
     max_crashes: int = 20
 
-    def batches(self, numbers: Sequence[list[int]]) -> Iterator[Batch]:
+    def batches(self, numbers: Sequence[Sequence[int]]) -> Iterator[Batch]:
         """Batches for the given lists of sample numbers, in this order."""
         if self.num_processes == 0:
             yield from map(_MicroBatches(self.reader, self.ledger).__getitem__, numbers)
@@ -79,11 +64,11 @@ class LocalLoader:
                         f"{crashes} loader processes died while decoding: run `vidmodels data check` on the videos"
                     ) from error
 
-    def _loader(self, numbers: Sequence[list[int]]) -> DataLoader:
+    def _loader(self, numbers: Sequence[Sequence[int]]) -> DataLoader:
         return DataLoader(
             _MicroBatches(self.reader, self.ledger),
             batch_size=None,
-            sampler=numbers,  # type: ignore[arg-type]  # each element is one micro-batch's list of numbers
+            sampler=numbers,  # type: ignore[arg-type]  # each element is one micro-batch's numbers
             num_workers=self.num_processes,
             prefetch_factor=2,
             multiprocessing_context=_clean_context(),

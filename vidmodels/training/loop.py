@@ -1,7 +1,7 @@
 """The training loop: alone, under torchrun, or inside a Ray Train worker; the caller only brings the batches.
 
-Everything random in step s is a function of (seed, s, rank), and the data of step s are the global sample numbers
-s*batch_size .. (s+1)*batch_size - 1, so a resumed run equals an uninterrupted one without any saved random state.
+Everything random in step s is a function of (seed, s, rank), and the data of step s are the global sample numbers that
+the plan's course names, so a resumed run equals an uninterrupted one without any saved random state.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vidmodels.core.batch import Batch
 from vidmodels.core.errors import RunError
 from vidmodels.core.recipe import Recipe
+from vidmodels.layers.sub_norm import fit_batch_norms, split_batch_norms
 from vidmodels.tasks.base import StepContext, Task
 from vidmodels.training.checkpoint import Checkpointer
 from vidmodels.training.distributed import World, all_reduce_mean, gather_objects, wrap
@@ -102,6 +103,8 @@ class Trainer:
         self.should_stop, self.evaluate = should_stop, evaluate
         self.metadata = metadata or {}
         self.bare = model
+        if plan.bn_base_size is not None:
+            split_batch_norms(model)
         self.model = wrap(model, recipe.train, world)
         self.optimizer = build_optimizer(model, recipe.optim, plan.peak_lr)
         decay = recipe.train.ema_decay
@@ -156,6 +159,8 @@ class Trainer:
         generator = seed_step(self.recipe.train.seed, self.step, self.world.rank)
         context = StepContext(self.step, self.plan.total_steps, generator)
         self._set_learning_rate()
+        if self.plan.bn_base_size is not None:
+            fit_batch_norms(self.bare, self.plan.norm_clips(self.step), self.plan.bn_base_size)
         ids: list[str] = []
         losses: list[Tensor] = []
         for part in range(self.plan.accumulate):
@@ -176,7 +181,7 @@ class Trainer:
         self.step += 1
         interval.add({"grad_norm": norm})
         interval.steps += 1
-        interval.clips += self.plan.batch_clips
+        interval.clips += self.plan.clips(self.step - 1)
 
     def _backward(self, batch: Batch, context: StepContext, part: int, interval: Interval) -> Tensor:
         """Forward and backward of one micro-batch; gradients are exchanged with its last one only."""
@@ -199,12 +204,11 @@ class Trainer:
 
     def _check_numbers(self, batch: Batch, part: int) -> None:
         """The data must be the ones that the arithmetic names, whoever delivered them."""
-        first = self.step * self.plan.batch_size + (part * self.world.size + self.world.rank) * self.plan.micro
-        expected = list(range(first, first + self.plan.micro))
-        if batch.numbers.tolist() != expected:
+        expected = self.plan.micro_batches(self.step)[part * self.world.size + self.world.rank]
+        if batch.numbers.tolist() != list(expected):
             raise RunError(
                 f"step {self.step} of worker {self.world.rank} received samples {batch.numbers.tolist()[:3]}... "
-                f"instead of {first}...: the data pipeline lost its order"
+                f"instead of {expected.start}...: the data pipeline lost its order"
             )
 
     def _count_errors(self, batch: Batch, interval: Interval) -> None:
@@ -219,9 +223,8 @@ class Trainer:
         schedule, plan = self.recipe.schedule, self.plan
         scale = plan.peak_lr / self.recipe.optim.lr
         if schedule.milestones:
-            milestones = [plan.steps(epoch) for epoch in schedule.milestones]
-            start = schedule.start_lr * scale
-            rate = stepped_rate(self.step, plan.warmup_steps, plan.peak_lr, milestones, schedule.gamma, start)
+            rate = stepped_rate(self.step, plan.warmup_steps, lambda step: plan.peak_lr * plan.course.phase(step).rate,
+                                schedule.start_lr * scale)  # fmt: skip
         else:
             rate = learning_rate(self.step, plan.total_steps, plan.warmup_steps, plan.peak_lr, schedule.start_lr * scale,
                                  schedule.end_lr * scale)  # fmt: skip
@@ -260,7 +263,7 @@ class Trainer:
             self.told_of_short_clips = True
 
     def _check_bad_fraction(self) -> None:
-        seen = min(self.step * self.plan.batch_size, self.plan.epoch_length)
+        seen = min(self.plan.samples(self.step), self.plan.epoch_length)
         ceiling = self.recipe.data.max_bad_fraction
         allowed = max(ceiling * seen, 1.0)
         if seen < self.plan.epoch_length:
@@ -283,7 +286,8 @@ class Trainer:
         every = self.recipe.train.eval_every_epochs
         if self.evaluate is None or every is None or self.step == self.plan.total_steps:
             return False
-        return self.step % self.plan.steps(every) == 0
+        times = round(self.plan.epoch(self.step) / every)
+        return times > 0 and self.step == self.plan.steps(times * every)
 
     def _evaluate(self) -> dict[str, float]:
         assert self.evaluate is not None
@@ -299,7 +303,7 @@ class Trainer:
         self._share_bad_samples()
         state = TrainState(
             step=self.step,
-            samples=self.step * self.plan.batch_size,
+            samples=self.plan.samples(self.step),
             recipe_hash=self.metadata.get("recipe_hash", ""),
             world_size=self.world.size,
             metrics={k: v for k, v in metrics.items() if v == v},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
 
 def learning_rate(step: int, total_steps: int, warmup_steps: int, peak: float, start: float = 0.0, end: float = 0.0) -> float:
@@ -20,17 +20,11 @@ def learning_rate(step: int, total_steps: int, warmup_steps: int, peak: float, s
     return end + (peak - end) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def stepped_rate(
-    step: int, warmup_steps: int, peak: float, milestones: Sequence[int], gamma: float = 0.1, start: float = 0.0
-) -> float:
-    """Learning rate of optimiser step `step`: `peak` times `gamma` for each milestone (in steps) that is reached.
+def stepped_rate(step: int, warmup_steps: int, scheduled: Callable[[int], float], start: float = 0.0) -> float:
+    """Learning rate of optimiser step `step`: what is `scheduled` for it, a constant between two steps of the rate.
 
     The warm-up is linear from `start` to what the schedule has at its end (Goyal et al. 2017, section 2.2).
     """
-
-    def scheduled(at: int) -> float:
-        return peak * gamma ** sum(at >= milestone for milestone in milestones)
-
     if step < warmup_steps:
         return start + (scheduled(warmup_steps) - start) * step / warmup_steps
     return scheduled(step)

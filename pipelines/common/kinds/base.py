@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from pipelines.common.sources import Sources, load_sources
 from vidmodels.core.errors import ConfigError, DataError
 from vidmodels.core.label_sets import name_of
-from vidmodels.core.recipe import DataSection, Recipe
+from vidmodels.core.recipe import DataSection, MultigridSection, Recipe
 from vidmodels.data.reader import TrainReader, check_kind
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class Kind(ABC, Generic[RecipeT]):
         """The reader of training samples by global number."""
         assert isinstance(self.recipe.data, DataSection)
         return self.sources.reader(self.recipe.data, self.recipe.train.seed)
+
+    @property
+    def multigrid(self) -> MultigridSection:
+        """How the shapes of clips and batches change; by default not at all."""
+        return MultigridSection()
 
     @property
     def model_name(self) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.common.kinds.base import Kind, class_names
 from pipelines.common.kinds.sound import empty_sound, hearing_of, sound_settings
-from vidmodels.core.errors import DataError
+from vidmodels.core.errors import ConfigError, DataError
 from vidmodels.core.label_sets import LabelSets, num_classes_of
-from vidmodels.core.recipe import ClassifyRecipe
+from vidmodels.core.recipe import ClassifyRecipe, MultigridSection
 from vidmodels.data.reader import ViewReader
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ class Classify(Kind[ClassifyRecipe]):
     def reader(self) -> TrainReader:
         hearing = hearing_of(self.entry(), self.recipe.sound)
         return self.sources.reader(self.recipe.data, self.recipe.train.seed, hearing)
+
+    @property
+    def multigrid(self) -> MultigridSection:
+        if self.recipe.multigrid.on and self.entry().input.audio is not None:
+            raise ConfigError(
+                f"multigrid is for models of pictures, and model.name {self.model_name!r} hears, over a time that it would "
+                "change: leave out the settings multigrid.*"
+            )
+        return self.recipe.multigrid
 
     def model_settings(self) -> dict[str, Any]:
         settings = super().model_settings() | {"num_classes": num_classes_of(class_names(self.sources))}

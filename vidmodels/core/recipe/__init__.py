@@ -12,6 +12,7 @@ from vidmodels.core.recipe.data import (
     VideosSection,
 )
 from vidmodels.core.recipe.detect import DetectEvalSection, DetectorSection, DetectRecipe, KeyFramesSection
+from vidmodels.core.recipe.multigrid import MultigridSection
 from vidmodels.core.recipe.run import RunSection
 from vidmodels.core.recipe.sound import SoundSection
 from vidmodels.core.recipe.tasks import (
@@ -31,7 +32,7 @@ from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSect
 __all__ = [
     "AugmentSection", "ClassifierSection", "ClassifyRecipe", "ClipSection", "DataSection", "DetectEvalSection",
     "DetectRecipe", "DetectorSection", "EvalSection", "KeyFramesSection", "LayoutSection",
-    "MaskedModelSection", "MaskedRecipe", "MaskedTaskSection", "OptimSection", "Recipe", "RunSection",
+    "MaskedModelSection", "MaskedRecipe", "MaskedTaskSection", "MultigridSection", "OptimSection", "Recipe", "RunSection",
     "ScheduleSection", "Section", "SoundSection", "SourceSection", "SynchronyModelSection",
     "SynchronyRecipe", "SyntheticSection", "TrainSection", "VideosSection",
     "WHOLE_VIDEO", "ava_convnet", "ava_transformer", "canonical_json", "differing_keys", "flatten", "section_hash",

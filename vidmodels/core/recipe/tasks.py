@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vidmodels.core.recipe.base import Section
 from vidmodels.core.recipe.data import DataSection, VideosSection
+from vidmodels.core.recipe.multigrid import MultigridSection
 from vidmodels.core.recipe.sound import SoundSection
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
@@ -95,7 +96,14 @@ class ClassifyRecipe(Recipe):
     data: DataSection = DataSection()
     sound: SoundSection = SoundSection()
     """Of models that hear."""
+    multigrid: MultigridSection = MultigridSection()
+    """Shapes of clips and batches that change while a model learns."""
     evaluation: EvalSection = EvalSection()
+
+    @model_validator(mode="after")
+    def _grids_fit(self):
+        self.multigrid.check(self.data.clip, self.schedule, self.train)
+        return self
 
 
 class SynchronyRecipe(Recipe):
