@@ -58,8 +58,8 @@ class MultigridSection(Section):
             return
         if not schedule.milestones or schedule.milestones[-1] >= schedule.epochs:
             raise ValueError(
-                f"multigrid.long_cycle needs a learning rate in steps, and schedule.milestones {schedule.milestones} names "
-                f"none of {schedule.epochs:g} epochs: give some, or the short cycle alone"
+                f"multigrid.long_cycle needs steps of the learning rate within the {schedule.epochs:g} epochs, and "
+                f"schedule.milestones is {schedule.milestones}: give some, or the short cycle alone"
             )
         for factor, _ in self.long_cycle_factors:
             if not (clip.num_frames * factor).is_integer():
