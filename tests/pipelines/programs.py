@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,3 +73,28 @@ class Programs:
             body()
         said = self._capture.readouterr()
         return Answer(ended.value.code or 0, said.out, said.err)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def sigterm_half_way():
+    """SIGTERM at the loop's first report of metrics, half-way of `QUICK`'s four steps."""
+
+    def at_first_line(frame, event, arg):
+        if event == "call" and frame.f_code.co_name == "on_metrics" and "watch.py" in frame.f_code.co_filename:
+            sys.setprofile(None)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    sys.setprofile(at_first_line)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def sentence(said: Answer, *parts: str) -> None:
+    """The program ended with a code that is not 0 and one sentence that has these parts."""
+    assert said.code in (1, 2), said
+    last = said.err.strip().splitlines()[-1]
+    for part in parts:
+        assert part in last, said.err
+    assert "Traceback" not in said.err

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ import torch
 
 from pipelines.common.spool import pending_records
 from tests.data import videos
-from tests.pipelines.programs import BARE
+from tests.pipelines.programs import BARE, sentence, sigterm_half_way
 from vidmodels import zoo
 from vidmodels.training.checkpoint import Checkpointer
 
@@ -63,22 +60,6 @@ def test_a_probe_trains_the_head_only(programs, tmp_path):
     fixed = before.encoder.state_dict()
     assert all(torch.equal(value, fixed[key]) for key, value in after.encoder.state_dict().items())
     assert after.head.weight.abs().sum() > 0
-
-
-@contextlib.contextmanager
-def sigterm_half_way():
-    """SIGTERM at the loop's first report of metrics, half-way of the four steps."""
-
-    def at_first_line(frame, event, arg):
-        if event == "call" and frame.f_code.co_name == "on_metrics" and "watch.py" in frame.f_code.co_filename:
-            sys.setprofile(None)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    sys.setprofile(at_first_line)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
 
 
 def test_sigterm_writes_a_checkpoint_and_the_next_start_ends_as_if_nothing_had_been(programs):
@@ -141,14 +122,6 @@ def test_published_forms_and_classes_travel(programs, tmp_path):
 
 
 # ---- what is wrong outside: one sentence each, a non-zero exit, no run left behind
-
-
-def sentence(said, *parts: str) -> None:
-    assert said.code in (1, 2), said
-    last = said.err.strip().splitlines()[-1]
-    for part in parts:
-        assert part in last, said.err
-    assert "Traceback" not in said.err
 
 
 def folder_of(tmp_path, **files: bytes):

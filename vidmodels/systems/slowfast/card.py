@@ -76,10 +76,17 @@ _RECIPES = {
     "slowfast_r50_8x8": (
         "slowfast_r50_8x8_k400",
         "slowfast_r50_8x8_k400_stepwise",
+        "slowfast_r50_8x8_k400_multigrid",
     ),
-    "slowfast_r50_16x8": ("slowfast_r50_16x8_charades", "slowfast_r50_16x8_ssv2"),
+    "slowfast_r50_16x8": (
+        "slowfast_r50_16x8_charades",
+        "slowfast_r50_16x8_charades_multigrid",
+        "slowfast_r50_16x8_ssv2",
+        "slowfast_r50_16x8_ssv2_multigrid",
+    ),
     "slowfast_r101_8x8": ("slowfast_r101_8x8_k400",),
     "slowfast_r101_16x8": ("slowfast_r101_16x8_k400",),
+    "slowfast_tiny": ("slowfast_tiny", "slowfast_tiny_two_heads", "slowfast_tiny_multigrid"),
 }
 
 _SINGLE = (
@@ -139,7 +146,7 @@ _AVA = (
 )  # fmt: skip
 
 
-def _tiny(name: str, builder: str, frames: int, params: int, macs: int, summary: str, *more: str, **config: Any) -> ZooEntry:
+def _tiny(name: str, builder: str, frames: int, params: int, macs: int, summary: str, **config: Any) -> ZooEntry:
     """A network for frames of 32 pixels: the stem halves them once, and no block begins as the identity, from which networks
     of one block a stage learn slowly."""
     return ZooEntry(
@@ -149,14 +156,14 @@ def _tiny(name: str, builder: str, frames: int, params: int, macs: int, summary:
             "depth": (1, 1, 1, 1), "stem_pool": False, "identity_start": False, "num_frames": frames, "size": 32,
             "num_classes": 10, "dropout": 0.0, **config,
         },
-        recipes=(name, *more), params=params, macs=macs, formats=_FORMATS[:1], licence="Apache-2.0",
+        recipes=_RECIPES.get(name, (name,)), params=params, macs=macs, formats=_FORMATS[:1], licence="Apache-2.0",
         summary=f"for laptops: {summary}",
     )  # fmt: skip
 
 
 _LAPTOP = (
     _tiny(
-        "slowfast_tiny", "slowfast", 16, 322_422, 45_985_536, "two pathways, 4 and 16 frames", "slowfast_tiny_two_heads",
+        "slowfast_tiny", "slowfast", 16, 322_422, 45_985_536, "two pathways, 4 and 16 frames",
         width=8, beta_inv=2, lateral_kernel=5,
     ),
     _tiny("slow_tiny", "single_pathway", 4, 749_332, 48_168_576, "one pathway, widened to slowfast_tiny's cost", width=18),

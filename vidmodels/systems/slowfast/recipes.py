@@ -13,6 +13,7 @@ from vidmodels.core.recipe import (
     DataSection,
     DetectRecipe,
     EvalSection,
+    MultigridSection,
     OptimSection,
     ScheduleSection,
     TrainSection,
@@ -22,6 +23,7 @@ from vidmodels.core.recipe import (
 )
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
+MULTIGRID = MultigridSection(long_cycle=True, short_cycle=True)
 THIRTY_VIEWS = EvalSection(num_clips=10, num_crops=3, size=256)
 
 
@@ -63,6 +65,11 @@ def slowfast_r50_8x8_k400_stepwise() -> ClassifyRecipe:
     """SlowFast 8x8 R50 with steps of 0.1 at 94, 154 and 196 of 239 epochs, the baseline of multigrid training: 76.8."""
     base = _kinetics("slowfast_r50_8x8", 32, 2)
     return base.replace(schedule=base.schedule.replace(epochs=239, milestones=(94.0, 154.0, 196.0)))
+
+
+def slowfast_r50_8x8_k400_multigrid() -> ClassifyRecipe:
+    """SlowFast 8x8 R50 by multigrid training, 3.4 times fewer steps than the stepwise baseline: 76.6 (that one: 76.8)."""
+    return slowfast_r50_8x8_k400_stepwise().replace(multigrid=MULTIGRID)
 
 
 def slow_r50_8x8_k400() -> ClassifyRecipe:
@@ -107,6 +114,12 @@ def slowfast_r50_16x8_charades() -> ClassifyRecipe:
     )
 
 
+def slowfast_r50_16x8_charades_multigrid() -> ClassifyRecipe:
+    """The same by multigrid training: 38.6 mAP. Batch norms go over 8 clips, so over four workers of two."""
+    base = slowfast_r50_16x8_charades()
+    return base.replace(train=base.train.replace(sync_bn=False), multigrid=MULTIGRID)
+
+
 def slowfast_r50_16x8_ssv2() -> ClassifyRecipe:
     """SlowFast 16x8 R50 on Something-Something v2 from Kinetics weights (`--init`): 63.0 top-1.
 
@@ -123,6 +136,12 @@ def slowfast_r50_16x8_ssv2() -> ClassifyRecipe:
     )
 
 
+def slowfast_r50_16x8_ssv2_multigrid() -> ClassifyRecipe:
+    """The same by multigrid training: 63.5 top-1."""
+    base = slowfast_r50_16x8_ssv2()
+    return base.replace(train=base.train.replace(sync_bn=False), multigrid=MULTIGRID)
+
+
 def slowfast_tiny() -> ClassifyRecipe:
     """A tiny SlowFast on the synthetic world: about 96 % after 1,000 steps, five minutes of one core."""
     return tiny_classifier("slowfast_tiny", lr=4e-3)
@@ -135,6 +154,19 @@ def slowfast_tiny_two_heads() -> ClassifyRecipe:
     """
     base = tiny_classifier("slowfast_tiny", lr=4e-3)
     return base.replace(data=base.data.replace(synthetic=base.data.synthetic.replace(colors=True)))
+
+
+def slowfast_tiny_multigrid() -> ClassifyRecipe:
+    """`slowfast_tiny` by multigrid training, to try it: about 76 % after its 282 steps, as `slowfast_tiny` after as many.
+
+    Its videos are too small to gain from it: 4 frames of 16 pixels lose what tells their motions apart.
+    """
+    base = slowfast_tiny()
+    return base.replace(
+        optim=base.optim.replace(lr=1e-3),
+        schedule=base.schedule.replace(milestones=(5.0, 7.0)),
+        multigrid=MULTIGRID,
+    )
 
 
 def slow_tiny() -> ClassifyRecipe:
