@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidmodels.core.label_sets import NumClasses, total_of
-from vidmodels.heads.projection import label_sets_of, linear_layers, make_projection, parts_of
+from vidmodels.heads.projection import label_sets_of, linear_layers, make_projection, split_sets
 
 Activation = Literal["softmax", "sigmoid"]
 Average = Literal["scores", "logits"]
@@ -80,7 +80,7 @@ def mean_over_positions(
     if average == "logits" or training:
         return logits.mean(1)
     if activation == "softmax":
-        logs = torch.cat([part.log_softmax(-1) for part in parts_of(logits, label_sets)], dim=-1)
+        logs = torch.cat([part.log_softmax(-1) for part in split_sets(logits, label_sets)], dim=-1)
         return logs.logsumexp(1) - math.log(logits.shape[1])
     return torch.logit(logits.sigmoid().mean(1), eps=1e-6)
 

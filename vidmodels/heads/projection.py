@@ -50,6 +50,6 @@ def label_sets_of(num_classes: NumClasses) -> dict[str, int] | None:
     return None if isinstance(num_classes, int) else {name: num_classes[name] for name in sorted(num_classes)}
 
 
-def parts_of(logits: Tensor, label_sets: Mapping[str, int] | None) -> Sequence[Tensor]:
+def split_sets(logits: Tensor, label_sets: Mapping[str, int] | None) -> Sequence[Tensor]:
     """The logits [..., K] of each label set, or all of them where there is one."""
     return (logits,) if label_sets is None else logits.split(list(label_sets.values()), dim=-1)

@@ -14,7 +14,7 @@ from vidmodels.core.label_sets import NumClasses, total_of
 from vidmodels.heads.clip import Activation, Average, init_classifier, mean_over_positions, pool_windows
 from vidmodels.heads.projection import label_sets_of, make_projection
 from vidmodels.heads.roi_action import RoiActionHead
-from vidmodels.layers.conv import PointConv3d
+from vidmodels.layers.conv import PointConv3d, conv_norm_act
 
 
 class X3DHead(nn.Module):
@@ -54,7 +54,7 @@ class X3DHead(nn.Module):
 
     def positions(self, maps: Sequence[Tensor]) -> Tensor:
         """What the linear layer takes, at each position: [N, P, D]."""
-        x = functional.relu(self.norm_5(self.conv_5(maps[0])), inplace=True)
+        x = conv_norm_act(self.conv_5, self.norm_5, maps[0], "relu")
         pooled = pool_windows(x, self.window).flatten(2).transpose(1, 2)
         wide = self.lin_5(pooled)
         return functional.relu(self.lin_norm(wide.flatten(0, 1)).view_as(wide))
@@ -88,7 +88,7 @@ class X3DActionHead(RoiActionHead):
 
     def pool(self, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """What the linear layer takes for each box: [R, D]."""
-        x = functional.relu(self.norm_5(self.conv_5(maps[0])), inplace=True)
+        x = conv_norm_act(self.conv_5, self.norm_5, maps[0], "relu")
         return functional.relu(self.lin_5(super().pool([x], boxes)))
 
 

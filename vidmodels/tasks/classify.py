@@ -18,7 +18,7 @@ from vidmodels.core.entry import InputSpec
 from vidmodels.core.label_sets import LabelSets, num_classes_of
 from vidmodels.core.recipe import AugmentSection
 from vidmodels.data.transforms import prepare
-from vidmodels.heads.projection import parts_of
+from vidmodels.heads.projection import split_sets
 from vidmodels.tasks.base import StepContext
 
 
@@ -107,7 +107,7 @@ def scores_of(model: Any, logits: Tensor) -> Tensor:
     if activation_of(model) == "sigmoid":
         return logits.float().sigmoid()
     sets = getattr(getattr(model, "module", model), "label_sets", None)
-    return torch.cat([part.softmax(-1) for part in parts_of(logits.float(), sets)], dim=-1)
+    return torch.cat([part.softmax(-1) for part in split_sets(logits.float(), sets)], dim=-1)
 
 
 def combine_views(scores: Tensor, how: str) -> Tensor:
