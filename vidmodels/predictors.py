@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vidmodels import zoo
 from vidmodels.core.entry import ZooEntry
 from vidmodels.core.errors import ConfigError, WeightsError
+from vidmodels.core.label_sets import NumClasses, total_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,6 +105,32 @@ def settings_of(row: ZooEntry, metadata: dict[str, Any], classes: Sequence[str] 
     if row.task in ("classify", "detect_actions") and names and "num_classes" not in settings:
         settings["num_classes"] = len(names)
     return settings
+
+
+def convert_weights(
+    name: str,
+    source: Path,
+    target: str | Path,
+    classes: Sequence[str] | None = None,
+    num_classes: NumClasses | None = None,
+    allow: tuple[str, ...] = (),
+) -> LoadReport:
+    """Write a checkpoint in any format of a model as safetensors, with the class names given or those that it has.
+
+    num_classes: of its head, where it is neither the published number nor said by the file. allow: as for `make_predictor`.
+    Raises ConfigError for class names that do not fit, WeightsError for weights that do not.
+    """
+    row, known = zoo.entry(name), _metadata(source)
+    settings = settings_of(row, known, classes) | ({} if num_classes is None else {"num_classes": num_classes})
+    names = tuple(classes or known.get("classes") or ())
+    count = settings.get("num_classes")
+    if names and count is not None and len(names) != total_of(count):
+        raise ConfigError(f"{len(names)} class names do not fit the {total_of(count)} classes of the model")
+    model = zoo.create_model(row.name, **settings)
+    report = load_checked(model, source, allow)
+    kept = {key: value for key, value in known.items() if key != "settings"} | {"source_file": source.name, "name": row.name}
+    zoo.save_weights(model, target, kept | ({"classes": list(names)} if names else {}))
+    return report
 
 
 def load_checked(model: nn.Module, path: Path, allow: tuple[str, ...] = ()) -> LoadReport:

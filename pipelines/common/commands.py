@@ -16,7 +16,9 @@ from pipelines.common.sender import LAST_STEP_TAG
 from pipelines.common.spool import SPOOL_FILE, RunState, Spool, pending_records
 from pipelines.common.storage_paths import checked_tracking_uri, default_storage, default_tracking_uri, local_folder
 from pipelines.common.writer import SpoolWriter, sync
+from vidmodels.cli.asking import add_num_classes_option
 from vidmodels.core.errors import ConfigError, RunError, WeightsError, did_you_mean
+from vidmodels.core.label_sets import NumClasses
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +38,7 @@ def register(argv: Sequence[str]) -> int:
         "--alias", default="latest", help="alias that the new version gets (default: latest, the newest version)"
     )
     parser.add_argument("--as", dest="registered_as", metavar="NAME", help="name in the registry (default: the model's)")
-    parser.add_argument("--num-classes", type=int, help="classes of the head, where it is not the published one")
+    add_num_classes_option(parser)
     parser.add_argument("--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="how long to wait (default: 600)")
     options = parser.parse_args(list(argv))
@@ -71,21 +73,14 @@ def register(argv: Sequence[str]) -> int:
     return 0
 
 
-def convert(weights: Path, model_name: str, folder: Path, num_classes: int | None = None) -> dict[str, Path]:
+def convert(weights: Path, model_name: str, folder: Path, num_classes: NumClasses | None = None) -> dict[str, Path]:
     """Load the weights into the zoo's model, strictly, and write model.safetensors and model.json. Imports torch."""
     from vidmodels import zoo
+    from vidmodels.predictors import convert_weights
 
     zoo.entry(model_name)  # an unknown name is said before torch is loaded
-    metadata = _metadata_of(weights)
-    classes = metadata.get("classes")
-    count = num_classes or (len(classes) if classes else None)
-    if classes and len(classes) != count:
-        raise ConfigError(f"--num-classes {count} does not fit the {len(classes)} class names in {weights}")
-    model = zoo.create_model(model_name, **({"num_classes": count} if count else {}))
-    zoo.load_weights(model, weights)
     path = folder / "model.safetensors"
-    metadata = {**metadata, "name": model_name}
-    zoo.save_weights(model, path, metadata)
+    convert_weights(model_name, weights, path, num_classes=num_classes)
     (folder / "model.json").write_text(json.dumps(zoo.read_metadata(path), indent=2, sort_keys=True) + "\n")
     return {"model.safetensors": path, "model.json": folder / "model.json"}
 
@@ -266,15 +261,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _metadata_of(weights: Path) -> dict[str, Any]:
-    """The metadata of an own safetensors file; a published checkpoint has none."""
-    from vidmodels import zoo
-
-    if weights.suffix != ".safetensors":
-        return {}
-    try:
-        return dict(zoo.read_metadata(weights))
-    except WeightsError:
-        return {}

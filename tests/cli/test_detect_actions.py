@@ -104,7 +104,7 @@ def test_files_that_hold_no_boxes(run, video, weights, tmp_path, name, content, 
 
 def test_json_pictures_and_video(run, video, weights, boxes, tmp_path):
     out = tmp_path / "out"
-    ran = run("detect-actions", weights, video, "--boxes", boxes, "--save", out, "--video", tmp_path / "seen.mp4", "--step", 2)
+    ran = run("detect-actions", weights, video, "--boxes", boxes, "--out", out, "--video", tmp_path / "seen.mp4", "--step", 2)
     assert ran.code == 0
     assert ran.out.splitlines()[-3:] == [f"  {out / 'clip.json'}", f"  {out / 'clip.png'}", f"  {tmp_path / 'seen.mp4'}"]
     saved = json.loads((out / "clip.json").read_text())
@@ -130,7 +130,7 @@ def test_several_videos_and_one_that_is_missing(run, video, weights, boxes, tmp_
     other.write_bytes(video.read_bytes())
     out = tmp_path / "out"
     videos = (video, tmp_path / "none.mp4", other)
-    ran = run("detect-actions", weights, *videos, "--boxes", boxes, "--save", out, "--json", out / "a.json")
+    ran = run("detect-actions", weights, *videos, "--boxes", boxes, "--out", out, "--json", out / "a.json")
     assert ran.code == 1
     assert "there is no video at" in ran.err
     assert sorted(path.name for path in out.iterdir()) == ["a.json", "clip.json", "clip.png", "clip_2.json", "clip_2.png"]
@@ -167,7 +167,7 @@ def test_shares_of_the_frame_and_labels(run, video, weights, tmp_path):
 def test_boxes_that_do_not_fit(run, video, weights, tmp_path, rows, message, code):
     path = tmp_path / "b.csv"
     path.write_text(f"video,time,x1,y1,x2,y2\n{rows}\n")
-    ran = run("detect-actions", weights, video, "--boxes", path, "--save", tmp_path / "out")
+    ran = run("detect-actions", weights, video, "--boxes", path, "--out", tmp_path / "out")
     assert ran.code == code
     assert message in ran.err
     assert "Traceback" not in ran.err

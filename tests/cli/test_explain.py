@@ -19,7 +19,7 @@ def known(monkeypatch):
 
 
 def test_pictures_video_and_json(run, video, weights, tmp_path):
-    ran = run("explain", weights, video, "--save", tmp_path / "out")
+    ran = run("explain", weights, video, "--out", tmp_path / "out")
     assert ran.code == 0
     base = tmp_path / "out" / "clip"
     lines = ran.out.splitlines()
@@ -39,7 +39,7 @@ def test_pictures_video_and_json(run, video, weights, tmp_path):
 
 
 def test_a_class_can_be_asked_for(run, video, weights, tmp_path):
-    ran = run("explain", weights, video, "--class", "sit", "--stride", "3", "--save", tmp_path / "out", "--method", "attention")
+    ran = run("explain", weights, video, "--class", "sit", "--stride", "3", "--out", tmp_path / "out", "--method", "attention")
     assert ran.code == 0
     answer = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert [(window["class"], window["score"]) for window in answer["windows"]] == [
@@ -52,7 +52,7 @@ def test_pathways_have_strips_and_shares(run, video, tmp_path):
     # two pathways: the sheet has their strips below that of the class
     name = zoo.list_models("slowfast*tiny*")[0]
     torch.manual_seed(0)
-    ran = run("explain", name, video, "--save", tmp_path)
+    ran = run("explain", name, video, "--out", tmp_path)
     assert ran.code == 0
     assert "has initial weights" in ran.err
     answer = json.loads((tmp_path / "clip_explained.json").read_text())  # beside the video itself
@@ -74,7 +74,7 @@ def test_pathways_have_strips_and_shares(run, video, tmp_path):
 )
 def test_bad_input_is_one_clear_sentence(run, video, weights, tmp_path, words, message, code):
     ran = run(
-        "explain", *(word.format(video=video, weights=weights, tmp=tmp_path) for word in words), "--save", tmp_path / "out"
+        "explain", *(word.format(video=video, weights=weights, tmp=tmp_path) for word in words), "--out", tmp_path / "out"
     )
     assert ran.code == code
     assert message in ran.err

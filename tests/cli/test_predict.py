@@ -133,6 +133,27 @@ def test_a_head_of_other_size_is_refused(run, video, weights, tmp_path):
     assert run("convert", foreign, tmp_path / "out.pth", "--model", "mae_st_vit_tiny").code == 2
 
 
+def test_label_sets_are_counted_on_the_command_line(run, video, tmp_path):
+    model = zoo.create_model("slowfast_tiny", num_classes={"noun": 2, "verb": 3})
+    foreign, out, labels = tmp_path / "foreign.pth", tmp_path / "out.safetensors", tmp_path / "labels.txt"
+    torch.save({"model_state": model.state_dict()}, foreign)
+    labels.write_text("cup\nspoon\ntake\nput\nstir\n")
+    sizes = ("--num-classes", "verb=3,noun=2")
+    assert run("convert", foreign, out, "--model", "slowfast_tiny", "--labels", labels).code == 1
+    assert run("convert", foreign, out, "--model", "slowfast_tiny", "--labels", labels, *sizes).code == 0
+    answers = [
+        run("predict", out, video, "--json", "-"),
+        run("predict", "slowfast_tiny", video, "--weights", foreign, "--labels", labels, *sizes, "--json", "-"),
+    ]
+    converted, published = (json.loads(answer.out)[0] for answer in answers)
+    assert converted["classes"] == ["noun: cup", "noun: spoon", "verb: take", "verb: put", "verb: stir"]
+    assert converted["classes"] == published["classes"]
+    assert converted["scores"] == pytest.approx(published["scores"])
+    ran = run("convert", foreign, out, "--model", "slowfast_tiny", "--num-classes", "verb=3,verb=2")
+    assert (ran.code, "verb=3,verb=2 names a label set twice" in ran.err) == (2, True)
+    assert run("convert", foreign, out, "--model", "slowfast_tiny", "--num-classes", "verb=0,noun=2").code == 2
+
+
 def test_features_as_parquet(run, video, weights, tmp_path):
     long = tmp_path / "long.mp4"
     from vidmodels.data.synthetic.encode import encode_mp4

@@ -72,7 +72,7 @@ def test_features_count_what_has_no_sound(run, weights, videos, tmp_path):
 
 
 def test_explain_shows_what_was_heard(run, weights, videos, tmp_path):
-    done = run("explain", weights, videos[0], videos[1], "--save", tmp_path / "out", "--stride", 4)
+    done = run("explain", weights, videos[0], videos[1], "--out", tmp_path / "out", "--stride", 4)
     assert done.code == 0, done.err
     heard, mute = (json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("beep", "mute"))
     assert {window["heard"] for window in heard["windows"]} == {True}

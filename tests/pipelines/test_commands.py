@@ -14,6 +14,7 @@ from pipelines.common.sender import Sender
 from pipelines.common.spool import RunState, Spool
 from pipelines.common.writer import prepare
 from tests.pipelines.stores import free_port, new_store
+from vidmodels import zoo
 from vidmodels.core.errors import ConfigError, RunError, WeightsError
 
 
@@ -126,6 +127,19 @@ def test_register_brings_weights_to_the_registry_once(
     assert found.tags["source_file"] == "published.pth"
     assert commands.register(words) == 0
     assert "version 1" in capsys.readouterr().out
+
+
+def test_register_takes_weights_with_their_own_settings(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = zoo.create_model("slowfast_tiny", num_classes={"noun": 2, "verb": 1}, num_frames=8)
+    file = home / "own.safetensors"
+    zoo.save_weights(model, file, {"classes": ["noun: cup", "noun: spoon", "verb: take"]})
+    assert commands.register([str(file), "--model", "slowfast_tiny"]) == 0
+    about = zoo.read_metadata(resolve("models:/slowfast_tiny@latest").path)
+    assert about["settings"] == json.loads(json.dumps(model.settings))
+    assert about["settings"]["num_classes"] == {"noun": 2, "verb": 1}
+    assert about["classes"] == ["noun: cup", "noun: spoon", "verb: take"]
+    with pytest.raises(ConfigError, match="3 class names do not fit the 5 classes"):
+        commands.register([str(file), "--model", "slowfast_tiny", "--num-classes", "5"])
 
 
 def test_register_refuses_before_it_starts(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `predict`, `features` and `convert` share: options of a model, class names, going through several videos."""
+"""What commands share: options of a model, class names, going through several videos."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vidmodels import zoo
 from vidmodels.cli.output import warn
 from vidmodels.core.errors import ConfigError, DataError, VidmodelsError
+from vidmodels.core.label_sets import NumClasses
 
 if TYPE_CHECKING:
     from vidmodels.inference.predictor import Predictor
@@ -23,14 +24,32 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "name", help="name of a model, weights that say which model they are (a file, models:/NAME@ALIAS), or an exported file"
     )
     parser.add_argument("videos", nargs="+", metavar="video", help="video files")
-    parser.add_argument("--weights", metavar="FILE", help="checkpoint in any format of the model (default: initial values)")
-    parser.add_argument("--num-classes", type=positive, metavar="N", help="classes of the head, where not the published number")
-    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU where there is one)")
+    add_weights_options(parser)
+    add_device_option(parser)
     parser.add_argument(
         "--precision", default="float32", choices=("float32", "bf16", "fast"),
         help="fast: bf16 where the hardware has units for it (default: float32)",
     )  # fmt: skip
     parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="clips computed at once (default: 8)")
+
+
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """What fills a model."""
+    parser.add_argument("--weights", metavar="FILE", help="checkpoint in any format of the model (default: initial values)")
+    add_num_classes_option(parser)
+
+
+def add_num_classes_option(parser: argparse.ArgumentParser) -> None:
+    """How many classes a head has, in one set or in several."""
+    parser.add_argument(
+        "--num-classes", type=class_counts, metavar="N",
+        help="classes of the head, where not the published number; of several label sets as in verb=97,noun=300",
+    )  # fmt: skip
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Where it is computed."""
+    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU where there is one)")
 
 
 def add_sound_option(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +58,17 @@ def add_sound_option(parser: argparse.ArgumentParser) -> None:
         "--require-sound", action="store_true",
         help="of a model that hears: a video without sound is an error (default: its pictures alone answer, and that is said)",
     )  # fmt: skip
+
+
+def class_counts(text: str) -> NumClasses:
+    """A number of classes, or NAME=N,... of several label sets, for argparse."""
+    if "=" not in text:
+        return positive(text)
+    pairs = [part.partition("=") for part in text.split(",")]
+    sizes = {name.strip(): positive(number) for name, _, number in pairs}
+    if len(sizes) < len(pairs):
+        raise argparse.ArgumentTypeError(f"{text} names a label set twice")
+    return sizes
 
 
 def positive(text: str) -> int:

@@ -6,10 +6,9 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vidmodels import zoo
-from vidmodels.cli.asking import positive, read_labels
+from vidmodels.cli.asking import add_num_classes_option, read_labels
 from vidmodels.core.errors import ConfigError, WeightsError
 
 
@@ -21,7 +20,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("source", metavar="IN", help="checkpoint: a file, a folder of shards, or models:/NAME@ALIAS")
     parser.add_argument("target", metavar="OUT.safetensors", help="file to write")
     parser.add_argument("--model", required=True, metavar="NAME", help="the model's name, see `vidmodels models`")
-    parser.add_argument("--num-classes", type=positive, metavar="N", help="classes of the head, where not the published number")
+    add_num_classes_option(parser)
     parser.add_argument("--labels", metavar="FILE", help="class names to keep with the weights, one a line or JSON")
     parser.add_argument(
         "--allow", action="append", default=[], metavar="PATTERN",
@@ -39,19 +38,9 @@ def run(argv: Sequence[str]) -> int:
     if Path(options.target).exists() and os.path.samefile(source, options.target):
         raise ConfigError(f"{options.target} is the checkpoint itself: choose another file to write")
 
-    from vidmodels.predictors import load_checked, settings_of
+    from vidmodels.predictors import convert_weights
 
-    known = zoo.read_metadata(source) if source.suffix == ".safetensors" else {}
-    settings: dict[str, Any] = settings_of(row, known, classes)
-    if options.num_classes is not None:
-        settings["num_classes"] = options.num_classes
-    names = classes or known.get("classes")
-    if names and "num_classes" in settings and len(names) != settings["num_classes"]:
-        raise ConfigError(f"{len(names)} class names do not fit the {settings['num_classes']} classes of the model")
-    model = zoo.create_model(row.name, **settings)
-    report = load_checked(model, source, tuple(options.allow))
-    print(report)
-    kept = {**{key: value for key, value in known.items() if key != "settings"}, "source_file": source.name}
-    written = zoo.save_weights(model, options.target, {**kept, "name": row.name, **({"classes": list(names)} if names else {})})
+    print(convert_weights(row.name, source, options.target, classes, options.num_classes, tuple(options.allow)))
+    written = Path(options.target)
     print(f"{written}: {written.stat().st_size / 1e6:.1f} MB")
     return 0

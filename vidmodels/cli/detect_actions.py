@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="actions of a person at most (default: 3)")
     parser.add_argument("--threshold", type=_share, default=0.3, metavar="P", help="lowest score that counts (default: 0.3)")
-    parser.add_argument("--save", metavar="FOLDER", help="write NAME.json and NAME.png, frames with boxes and actions")
+    parser.add_argument("--out", metavar="FOLDER", help="write NAME.json and NAME.png, frames with boxes and actions")
     parser.add_argument("--video", metavar="OUT.mp4", help="write the video with boxes and actions")
     parser.add_argument("--json", metavar="FILE", help="write all scores as JSON (-: print them)")
     return parser
@@ -142,8 +142,8 @@ def _check_target(out: str | None, videos: Sequence[str]) -> None:
 def _write(result: ActionsResult, options: argparse.Namespace, limits: Limits | None, answers: list[dict]) -> list[Path]:
     """The files that the options ask for."""
     files = []
-    if options.save is not None:
-        base = _free_name(options.save, result.video, answers)
+    if options.out is not None:
+        base = _free_name(options.out, result.video, answers)
         files.append(result.save(base.with_suffix(".json"), options.top, options.threshold))
         if any(len(person.action_times) for person in result.persons):
             files.append(save_pictures(result, base.with_suffix(".png"), options.top, options.threshold, limits))

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidmodels.cli.asking import above_zero, add_sound_option, for_each, open_predictor, positive, read_labels
+from vidmodels.cli.asking import (
+    above_zero,
+    add_device_option,
+    add_sound_option,
+    add_weights_options,
+    for_each,
+    open_predictor,
+    read_labels,
+)
 
 if TYPE_CHECKING:
     from vidmodels.inference.explain import ExplainedWindow
@@ -20,14 +28,14 @@ METHODS = ("grad-cam", "relevance", "attention")
 
 
 def run(argv: Sequence[str]) -> int:
-    """`vidmodels explain NAME VIDEO... [--class NAME] [--save FOLDER]`: 0, or 1 where a video could not be read."""
+    """`vidmodels explain NAME VIDEO... [--class NAME] [--out FOLDER]`: 0, or 1 where a video could not be read."""
     options = _parser().parse_args(list(argv))
     classes = None if options.labels is None else read_labels(options.labels)
     predictor = open_predictor(COMMAND, options, classes)
     taken: set[Path] = set()
 
     def one(video: str) -> None:
-        base = _base(Path(options.save), video, taken)
+        base = _base(Path(options.out), video, taken)
         answer = explain_to(base, predictor, video, options.target, options.stride, options.method)
         print(video)
         for window in answer["windows"]:
@@ -140,9 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", help="name of a model, or weights that say which model they are (a file, models:/NAME@ALIAS)")
     parser.add_argument("videos", nargs="+", metavar="video", help="video files")
-    parser.add_argument("--weights", metavar="FILE", help="checkpoint in any format of the model (default: initial values)")
-    parser.add_argument("--num-classes", type=positive, metavar="N", help="classes of the head, where not the published number")
-    parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU where there is one)")
+    add_weights_options(parser)
+    add_device_option(parser)
     add_sound_option(parser)
     parser.set_defaults(precision="float32", batch_size=1)  # maps are those of the network as it was trained
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line or JSON (default: those of the weights)")
@@ -153,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         "--method", choices=METHODS,
         help="grad-cam for ConvNets, relevance or attention for transformers (default: what the model has; relevance)",
     )  # fmt: skip
-    parser.add_argument("--save", default="explained", metavar="FOLDER", help="folder to write (default: explained)")
+    parser.add_argument("--out", default="explained", metavar="FOLDER", help="folder to write (default: explained)")
     parser.add_argument("--stride", type=above_zero, metavar="SECONDS", help="from window to window (default: end to end)")
     return parser
 

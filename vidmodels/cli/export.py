@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidmodels import zoo
-from vidmodels.cli.asking import check_exists, positive, read_labels
+from vidmodels.cli.asking import add_weights_options, check_exists, positive, read_labels
 from vidmodels.cli.output import print_json, print_table, warn
 from vidmodels.core.errors import ConfigError
 
@@ -134,8 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", nargs="?", help="name of a model, or weights that say which model they are")
     parser.add_argument("--format", metavar="F", help="onnx or torch-export")
-    parser.add_argument("--weights", metavar="FILE", help="checkpoint in any format of the model (default: initial values)")
-    parser.add_argument("--num-classes", type=positive, metavar="N", help="classes of the head, where not the published number")
+    add_weights_options(parser)
     parser.add_argument("--labels", metavar="FILE", help="class names, one a line or JSON (default: those of the weights)")
     parser.add_argument("--out", metavar="FILE", help="file to write (default: NAME.onnx or NAME.pt2 here)")
     parser.add_argument(
