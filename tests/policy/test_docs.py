@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.common.program import ALIASES
 from tests.policy.files import ROOT, tracked
+from vidmodels import zoo
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -142,6 +143,22 @@ def test_commands_of_the_readme_exist():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert {name for name in named if not re.search(rf"\b{name}\b", done.stdout)} == set()
+
+
+@pytest.mark.parametrize("system", [path.parent.name for path in sorted((ROOT / "vidmodels").glob("systems/*/README.md"))])
+def test_sizes_in_the_systems_tables_are_those_of_the_cards(system):
+    """Parameters and multiply-adds of rows about one model, as many digits as the table has."""
+    for line in (ROOT / "vidmodels" / "systems" / system / "README.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        model = re.fullmatch(r"`(\w+)`", cells[1]) if len(cells) > 2 else None
+        if model is None or model[1] not in zoo.entries():
+            continue
+        row = zoo.entry(model[1])
+        for unit, size, known in (("M", 1e6, row.params), ("G", 1e9, row.macs)):
+            found = next((m for cell in cells[2:] if (m := re.match(rf"([\d.]+)(?: / [\d.]+)? {unit}\b", cell))), None)
+            if found and known:
+                decimals = len(found[1].partition(".")[2])
+                assert found[1] == f"{known / size:.{decimals}f}", line
 
 
 def test_extras_of_the_pages_exist():
