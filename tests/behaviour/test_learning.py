@@ -45,21 +45,21 @@ def test_a_video_classifier_learns_where_one_frame_stays_near_chance(lab):
 
 
 def test_a_detector_finds_each_actors_motion_and_one_frame_does_not(lab):
-    """Measured on one seed: 0.995 after 650 steps, one frame 0.116 after 250, where chance is about 0.1."""
+    """Measured 0.976 to 0.998 after 500 steps (three seeds), 0.965 after 400; one frame 0.115, where chance is about 0.1."""
     assert lab.detect("detector", 0, 400) >= 0.8
     assert lab.detect("detector-frame", 0, 400, *ONE_FRAME) < 0.3
 
 
 def test_a_detector_on_x3d_learns(lab):
-    """Measured on one seed: 0.727."""
+    """Measured on one seed, twice: 0.70, 0.73."""
     assert lab.detect("x3d-detector", 0, 400, recipe="x3d_tiny_detector") > 0.5
 
 
 def test_sound_tells_classes_that_pictures_cannot(lab):
-    """Pictures alone stay near one half of the four classes that differ in pairs by their sound."""
-    told, _ = sound_accuracy(lab, 0, 600, silent=False)
+    """Measured 0.98 after 1,000 steps (three seeds), 0.79 after 600; pictures alone 0.47 to 0.55, one half being chance."""
+    told, _ = sound_accuracy(lab, 0, 1000, silent=False)
     told_silently, _ = sound_accuracy(lab, 0, 600, silent=True)
-    assert told > 0.8
+    assert told >= 0.9
     assert told_silently < 0.62
 
 
