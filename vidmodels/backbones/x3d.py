@@ -163,11 +163,12 @@ class Block(nn.Module):
 
     def _in_parts(self, x: Tensor) -> Tensor:
         """`_widened`, a few frames at a time where the map between a and b would be WIDE."""
+        # parts have no common batch to normalise, and gradients would keep all of them; a graph would hold for few batches only
+        if self.training or torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._widened(x)
         frames = x.shape[2]
         wide = x.numel() // x.shape[1] * len(self.conv_a.weight) * x.element_size()
-        # parts have no common batch to normalise, and gradients would keep all of them
-        whole = wide <= WIDE or frames == 1 or self.training or torch.is_grad_enabled() or x.device.type != "cpu"
-        if whole or torch.compiler.is_compiling():
+        if wide <= WIDE or frames == 1:
             return self._widened(x)
         step, parts = max(1, frames * WIDE // wide), []
         for first in range(0, frames, step):

@@ -93,7 +93,8 @@ def residual(conv: nn.Module, norm: nn.Module, drop: nn.Module, x: Tensor, short
 
 def on_places(conv: nn.Conv3d, x: Tensor, act: Activation = "none", add: Tensor | None = None) -> Tensor:
     """A convolution of kernel 1 as a matrix product with the channels of each place, but for the one pass of a large map."""
-    if x.numel() // x.shape[1] * conv.out_channels >= LARGE and fuses(x, conv.weight):
+    # in this order: a size that is compared while a graph is made becomes a condition on its batch
+    if fuses(x, conv.weight) and x.numel() // x.shape[1] * conv.out_channels >= LARGE:
         return as_it_is(conv, x, act, add)
     places = rear(x)[:, :, :: conv.stride[1], :: conv.stride[2]]
     return activate(front(functional.linear(places, conv.weight.flatten(1), conv.bias)), act, add)

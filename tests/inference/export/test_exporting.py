@@ -96,6 +96,8 @@ def test_the_model_stays_as_it_was(tmp_path):
         ("i3d_tiny", {"non_local_after": ((), (1,), (), ())}),
         ("mvitv2_tiny_video", {"depth": 2, "stage_starts": (1,)}),
         ("mae_st_vit_tiny", {"depth": 1}),
+        ("x3d_tiny", {"num_frames": 4, "depth_factor": 0.4}),
+        ("slowfast_tiny", {}),
     ],
 )
 def test_families_take_any_batch(name, settings, tmp_path):
