@@ -130,9 +130,8 @@ class TrainJob:
         generator = torch.Generator().manual_seed(recipe.train.seed)
 
         def batches() -> Iterator[tuple[torch.Tensor, ...]]:
-            for number in range(recipe.train.precise_bn):
-                first = plan.samples(step) + (number * world.size + world.rank) * plan.micro
-                batch = to_batch(reader.read_batch(range(first, first + plan.micro)))
+            for numbers in plan.refreshing(step, recipe.train.precise_bn, world.rank):
+                batch = to_batch(reader.read_batch(numbers))
                 if batch.valid.any():
                     ready = prepare(batch.to(world.device), model.input, augment, generator)  # type: ignore[arg-type]
                     yield self.kind.inputs(ready, model)

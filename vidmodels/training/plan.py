@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vidmodels.core.errors import ConfigError
@@ -55,6 +57,17 @@ class Plan:
     def micro_batches(self, start: int = 0) -> MicroBatches:
         """The sample numbers of the micro-batches of all workers from step `start` to the end of the run."""
         return MicroBatches(self.course, self.shares, start, self.total_steps)
+
+    def refreshing(self, step: int, limit: int, rank: int) -> Iterator[range]:
+        """The sample numbers of the micro-batches from which a worker computes batch norms anew: those that come after `step`.
+
+        At most `limit` of them, and no more than show each video once: of a few videos there is nothing else to be learned.
+        """
+        workers = self.shares // self.accumulate
+        once = math.ceil(self.epoch_length / (self.micro * workers))
+        for number in range(min(limit, once)):
+            first = self.samples(step) + (number * workers + rank) * self.micro
+            yield range(first, first + self.micro)
 
     def epoch(self, step: int) -> float:
         """Passes over the data after `step` steps."""

@@ -75,7 +75,8 @@ class TrainSection(Section):
     sync_bn: bool = False
     """Batch norms take their statistics over all workers."""
     precise_bn: int = Field(0, ge=0)
-    """Micro-batches from which the statistics of batch norms are computed anew before each evaluation; 0: none."""
+    """Micro-batches, at most those of one pass over the data, from which the statistics of batch norms are computed anew before
+    each evaluation; 0: none."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of an exponential moving average of the weights, kept in the checkpoint."""
     init: str | None = None
