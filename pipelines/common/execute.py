@@ -124,7 +124,7 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
     if job.run.pictures:
         model, _ = zoo.load_model(kept)
         save_loss_curve(folder.scratch / "metrics.csv", folder.scratch / "loss_curve.png", job.kind.model_name)
-        job.kind.pictures(model, folder.scratch)
+        job.kind.pictures(model, folder.scratch, outcome.evaluation)
     finished = {"step": outcome.step, "metrics": metrics, "bad_samples": outcome.bad_samples, "model": str(kept)}
     name = job.run.register_as or job.kind.model_name
     if spool is not None:
@@ -258,7 +258,7 @@ def _mean_over_run(path: Path, name: str) -> float:
 def _outcome_words(finished: dict[str, Any]) -> str:
     metrics = finished.get("metrics", {})
     named = ("loss", "patch_mean_loss", "val_top1", "val_top5", "val_map")
-    of_sets = [key for key in metrics if key.startswith("val_") and key.endswith("_top1")]
+    of_sets = [key for key in metrics if key.startswith("val_") and key.endswith("_top1") and key not in named]
     shown = [f"{key} {metrics[key]:.4g}" for key in (*named, *of_sets) if key in metrics]
     if metrics.get("without_sound"):
         shown.append(f"{100 * metrics['without_sound']:.3g} % of the clips had no sound")

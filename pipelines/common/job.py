@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vidmodels.training.distributed import World
-    from vidmodels.training.loop import Listener, Trainer
+    from vidmodels.training.loop import Evaluated, Listener, Trainer
     from vidmodels.training.plan import Plan
 
 
@@ -99,15 +99,15 @@ class TrainJob:
             listeners, self.run.log_every, should_stop, self._evaluator(world), about,
         )  # fmt: skip
 
-    def _evaluator(self, world: World) -> Callable[[nn.Module, int], dict[str, float]] | None:
+    def _evaluator(self, world: World) -> Callable[[nn.Module, int], Evaluated] | None:
         kind = self.kind
         if not kind.evaluates:
             return None
 
-        def evaluate(model: nn.Module, step: int) -> dict[str, float]:
+        def evaluate(model: nn.Module, step: int) -> Evaluated:
             if self.recipe.train.precise_bn:
                 self._refresh_norms(model, step, world)
-            return {f"val_{k}": v for k, v in kind.evaluate(model, world).metrics.items()}
+            return kind.evaluate(model, world)
 
         return evaluate
 

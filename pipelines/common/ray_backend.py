@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shutil
 import threading
@@ -150,7 +149,7 @@ def _train(config: dict[str, Any], world: World) -> dict[str, Any]:
     trainer = job.make_trainer(world, listeners, RemoteStop(mailbox) if world.rank == 0 else lambda: False)
     trainer.resume()
     outcome = trainer.run(_batches(job, trainer, world, config["ledger"]))
-    return dataclasses.asdict(outcome)
+    return vars(outcome)
 
 
 def _batches(job: TrainJob, trainer: Trainer, world: World, ledger: ActorHandle):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipelines.common.kinds.classify import Classify
 from pipelines.common.spool import pending_records
 from tests.data import videos
 from tests.pipelines.programs import BARE, sentence, sigterm_half_way
@@ -119,6 +120,20 @@ def test_published_forms_and_classes_travel(programs, tmp_path):
     assert said.code == 0, said.err
     (run,) = programs.runs("train_classifier")
     assert zoo.read_metadata(run / "model" / "model.safetensors")["classes"] == ["jump", "run"]
+
+
+def test_validation_videos_are_evaluated_once_and_the_tables_are_of_that(programs, monkeypatch):
+    calls, original = [], Classify.evaluate
+    monkeypatch.setattr(Classify, "evaluate", lambda self, *given: calls.append(1) or original(self, *given))
+    said = programs.classify("--run.lineage", "False", "--train.ema-decay", "0.5")
+    assert said.code == 0, said.err
+    assert len(calls) == 1
+    (run,) = programs.runs("train_classifier")
+    with open(run / "per_class.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    right = sum(float(row["accuracy"]) * int(row["support"]) for row in rows)
+    metrics = json.loads((run / "finished.json").read_text())["metrics"]
+    assert right / metrics["val_videos"] == pytest.approx(metrics["val_top1"])
 
 
 # ---- what is wrong outside: one sentence each, a non-zero exit, no run left behind

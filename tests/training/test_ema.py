@@ -57,6 +57,15 @@ def test_applied_swaps_in_the_average_and_gives_the_weights_back_even_after_an_e
     assert torch.equal(model.weight, own)
 
 
+def test_buffers_that_change_inside_stay_with_the_average():
+    model = nn.BatchNorm1d(2)
+    ema = Ema(model, 0.5)
+    with ema.applied(model):
+        model.running_mean.fill_(3.0)
+    assert model.running_mean.tolist() == [0.0, 0.0]
+    assert ema.average["running_mean"].tolist() == [3.0, 3.0]
+
+
 def test_state_of_another_model_is_refused_by_name():
     ema = Ema(nn.Linear(2, 2), 0.5)
     with pytest.raises(CheckpointError, match="'bias' is missing in the checkpoint"):

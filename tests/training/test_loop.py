@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,9 +166,24 @@ def test_evaluation_at_its_epochs_and_at_the_end(tmp_path):
     def evaluate(model, step):
         assert not model.training
         seen.append(step)
-        return {"val_top1": 0.5}
+        return SimpleNamespace(metrics={"top1": step / 14})
 
     trainer = trainer_in(tmp_path, heard, steps=14, evaluate=evaluate, eval_every_epochs=0.5)
     outcome = trainer.run(stream(trainer))
     assert seen == [6, 12, 14]
-    assert outcome.metrics["val_top1"] == 0.5
+    assert outcome.metrics["val_top1"] == 1.0
+    assert outcome.evaluation.metrics == {"top1": 1.0}
+
+
+def test_the_averaged_weights_are_evaluated_and_keep_norms_computed_anew(tmp_path):
+    def evaluate(model, step):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return SimpleNamespace(metrics={})
+
+    heard, seen = Heard(), []
+    trainer = trainer_in(tmp_path, heard, steps=3, evaluate=evaluate, ema_decay=0.9)
+    trainer.run(stream(trainer))
+    assert trainer.ema is not None
+    for name, value in trainer.ema.average.items():
+        assert torch.equal(seen[-1][name], value)
+    assert any(not torch.equal(value, seen[-1][name]) for name, value in trainer.bare.state_dict().items())

@@ -53,10 +53,16 @@ class Ema:
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[nn.Module]:
-        """The model with the averaged weights inside the context, with its own ones after it."""
+        """The model with the averaged weights inside the context, with its own ones after it.
+
+        Buffers that change inside it (batch norms that are computed anew) stay with the average.
+        """
         own = {name: value.detach().clone() for name, value in model.state_dict().items()}
         model.load_state_dict(self.average)
         try:
             yield model
+            for name, value in model.named_buffers():
+                if name in self.average:
+                    self.average[name].copy_(value)
         finally:
             model.load_state_dict(own)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,14 +46,22 @@ class Listener(Protocol):
         """A checkpoint is complete at `uri`."""
 
 
+class Evaluated(Protocol):
+    """What an evaluation found: its metrics, and whatever else the caller makes of it."""
+
+    metrics: dict[str, float]
+
+
 @dataclass
 class Outcome:
-    """How a run ended: the last step, whether it was asked to stop, and the last means."""
+    """How a run ended: the last step, whether it was asked to stop, the last means, and what the last step's evaluation found
+    (None where there was none, as in a run that was resumed at its end)."""
 
     step: int
     stopped: bool
     metrics: dict[str, float] = field(default_factory=dict)
     bad_samples: dict[str, str] = field(default_factory=dict)
+    evaluation: Any = None
 
 
 @dataclass
@@ -81,7 +90,8 @@ class Trainer:
     """Optimises a model on a stream of batches.
 
     model: on its device, not yet wrapped; batches(start_sample): this worker's micro-batches from a global sample
-    number on; should_stop: asked on each worker after each step (a signal arrived, say); one that says so stops all.
+    number on; should_stop: asked on each worker after each step (a signal arrived, say); one that says so stops all;
+    evaluate(model, step): called with the weights that are kept, the averaged ones where there are such.
     """
 
     def __init__(
@@ -95,7 +105,7 @@ class Trainer:
         listeners: tuple[Listener, ...] = (),
         log_every: int = 10,
         should_stop: Callable[[], bool] = lambda: False,
-        evaluate: Callable[[nn.Module, int], dict[str, float]] | None = None,
+        evaluate: Callable[[nn.Module, int], Evaluated] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.task, self.recipe, self.plan, self.world = task, recipe, plan, world
@@ -137,7 +147,7 @@ class Trainer:
 
     def _run(self, batches: Iterator[Batch]) -> Outcome:
         interval, means, stopped = Interval(), {}, False
-        saved = -1
+        saved, found = -1, None
         while self.step < self.plan.total_steps and not stopped:
             self._one_step(batches, interval)
             last = self.step == self.plan.total_steps
@@ -146,13 +156,14 @@ class Trainer:
                 interval = Interval()
             stopped = self._agree_to_stop()
             if self._evaluation_due() or (last and self.evaluate is not None):
-                means.update(self._evaluate())
+                found = self._evaluate()
+                means.update(_of_validation(found))
             if self.step % self.recipe.train.checkpoint_every == 0 or stopped or last:
                 self.save(means)
                 saved = self.step
         if saved != self.step and self.checkpointer.newest() is None:
             self.save(means)
-        return Outcome(self.step, stopped, means, self.bad_samples)
+        return Outcome(self.step, stopped, means, self.bad_samples, found)
 
     def _one_step(self, batches: Iterator[Batch], interval: Interval) -> None:
         self.model.train()
@@ -289,14 +300,15 @@ class Trainer:
         times = round(self.plan.epoch(self.step) / every)
         return times > 0 and self.step == self.plan.steps(times * every)
 
-    def _evaluate(self) -> dict[str, float]:
+    def _evaluate(self) -> Evaluated:
         assert self.evaluate is not None
         self.bare.eval()
-        metrics = self.evaluate(self.bare, self.step)
+        with nullcontext() if self.ema is None else self.ema.applied(self.bare):
+            found = self.evaluate(self.bare, self.step)
         if self.world.rank == 0:
             for listener in self.listeners:
-                listener.on_metrics(self.step, metrics, 0, 0.0, 0.0)
-        return metrics
+                listener.on_metrics(self.step, _of_validation(found), 0, 0.0, 0.0)
+        return found
 
     def save(self, metrics: dict[str, float]) -> str:
         """Write a checkpoint of the current step; all workers take part."""
@@ -315,3 +327,7 @@ class Trainer:
             for listener in self.listeners:
                 listener.on_checkpoint(self.step, uri)
         return uri
+
+
+def _of_validation(found: Evaluated) -> dict[str, float]:
+    return {f"val_{key}": value for key, value in found.metrics.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pipelines.common.sources import Sources, load_sources
 from vidmodels.core.errors import ConfigError, DataError
@@ -19,14 +19,9 @@ if TYPE_CHECKING:
     from vidmodels.core.entry import ZooEntry
     from vidmodels.tasks.base import Task
     from vidmodels.training.distributed import World
+    from vidmodels.training.loop import Evaluated
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
-
-
-class Result(Protocol):
-    """What an evaluation finds; each kind has its own tables beside the metrics."""
-
-    metrics: dict[str, float]
 
 
 class Kind(ABC, Generic[RecipeT]):
@@ -115,7 +110,7 @@ class Kind(ABC, Generic[RecipeT]):
         """Whether there is something to evaluate, and data for it."""
         return False
 
-    def evaluate(self, model: Any, world: World) -> Result:
+    def evaluate(self, model: Any, world: World) -> Evaluated:
         """What the model reaches on the validation data, shared out over the workers; equal on all of them."""
         raise DataError(f"models for {self.task} are not evaluated")
 
@@ -124,8 +119,8 @@ class Kind(ABC, Generic[RecipeT]):
         classes = self.sources.classes
         return [(classes and name_of(row["label"], classes)) or Path(row["id"]).name for row in rows]
 
-    def pictures(self, model: Any, folder: Path) -> None:
-        """Draw into the run's folder what the trained model does."""
+    def pictures(self, model: Any, folder: Path, found: Any = None) -> None:
+        """Draw into the run's folder what the trained model does; found: its evaluation, where the workers have made it."""
 
 
 def class_names(sources: Sources) -> tuple[str, ...]:

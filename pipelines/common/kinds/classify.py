@@ -108,9 +108,9 @@ class Classify(Kind[ClassifyRecipe]):
         everyone = gather_objects(join_scores(parts), world)
         return summarise(join_scores(everyone), class_names(self.sources))
 
-    def pictures(self, model: Any, folder: Path) -> None:
+    def pictures(self, model: Any, folder: Path, found: Evaluation | None = None) -> None:
         from pipelines.common.pictures import save_evaluation
         from vidmodels.training.distributed import World
 
         if self.evaluates:
-            save_evaluation(self.evaluate(model, World()), class_names(self.sources), folder)
+            save_evaluation(found or self.evaluate(model, World()), class_names(self.sources), folder)

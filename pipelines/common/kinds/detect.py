@@ -84,12 +84,12 @@ class Detect(Kind[DetectRecipe]):
             settings.min_overlap,
         )  # fmt: skip
 
-    def pictures(self, model: Any, folder: Path) -> None:
+    def pictures(self, model: Any, folder: Path, found: ActionEvaluation | None = None) -> None:
         from pipelines.common.action_pictures import save_key_frames, save_precision
         from vidmodels.training.distributed import World
 
         if self.evaluates:
-            save_precision(self.evaluate(model, World()), folder)
+            save_precision(found or self.evaluate(model, World()), folder)
             save_key_frames(model, self.whole_frames(model), class_names(self.sources), folder)
 
     def titles(self, rows: list[dict[str, Any]]) -> list[str]:

@@ -33,7 +33,7 @@ class Masked(Kind[MaskedRecipe]):
     def try_shapes(self, model: Any, clips: Any) -> None:
         model(clips, self.recipe.task.mask_ratio, self.recipe.task.mask_sampling, self.recipe.task.target)
 
-    def pictures(self, model: Any, folder: Path) -> None:
+    def pictures(self, model: Any, folder: Path, found: Any = None) -> None:
         from pipelines.common.pictures import reconstructions
 
         reconstructions(self.recipe, self.sources, model, folder)
