@@ -78,7 +78,6 @@ def convert(weights: Path, model_name: str, folder: Path, num_classes: NumClasse
     from vidmodels import zoo
     from vidmodels.predictors import convert_weights
 
-    zoo.entry(model_name)  # an unknown name is said before torch is loaded
     path = folder / "model.safetensors"
     convert_weights(model_name, weights, path, num_classes=num_classes)
     (folder / "model.json").write_text(json.dumps(zoo.read_metadata(path), indent=2, sort_keys=True) + "\n")

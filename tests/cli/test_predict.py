@@ -151,7 +151,10 @@ def test_label_sets_are_counted_on_the_command_line(run, video, tmp_path):
     assert converted["scores"] == pytest.approx(published["scores"])
     ran = run("convert", foreign, out, "--model", "slowfast_tiny", "--num-classes", "verb=3,verb=2")
     assert (ran.code, "verb=3,verb=2 names a label set twice" in ran.err) == (2, True)
-    assert run("convert", foreign, out, "--model", "slowfast_tiny", "--num-classes", "verb=0,noun=2").code == 2
+    neither = "is neither a number nor"
+    for wrong, says in (("verb=0,noun=2", "0 is less than 1"), ("verb=", neither), ("3,2", neither)):
+        ran = run("convert", foreign, out, "--model", "slowfast_tiny", "--num-classes", wrong)
+        assert (ran.code, says in ran.err) == (2, True)
 
 
 def test_features_as_parquet(run, video, weights, tmp_path):

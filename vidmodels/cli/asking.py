@@ -62,10 +62,13 @@ def add_sound_option(parser: argparse.ArgumentParser) -> None:
 
 def class_counts(text: str) -> NumClasses:
     """A number of classes, or NAME=N,... of several label sets, for argparse."""
-    if "=" not in text:
-        return positive(text)
     pairs = [part.partition("=") for part in text.split(",")]
-    sizes = {name.strip(): positive(number) for name, _, number in pairs}
+    try:
+        if "=" not in text:
+            return positive(text)
+        sizes = {name.strip(): positive(number) for name, _, number in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor as in verb=97,noun=300") from None
     if len(sizes) < len(pairs):
         raise argparse.ArgumentTypeError(f"{text} names a label set twice")
     return sizes
