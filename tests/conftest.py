@@ -19,6 +19,8 @@ def ray_cluster():
     from pipelines.common.cluster import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
+    # Ray makes its workers the nicest processes of the machine: beside other work they would starve until time-outs pass
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (Ray spells it so)
     import ray
 
     ray.init(

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.actor import ActorHandle
@@ -18,7 +18,10 @@ from ray.actor import ActorHandle
 from pipelines.common.ray_ledger import this_node
 from vidmodels.core import errors
 from vidmodels.core.errors import RunError, VidmodelsError
-from vidmodels.training.loop import Listener
+
+if TYPE_CHECKING:
+    # the actor imports this file: without torch it answers seconds earlier
+    from vidmodels.training.loop import Listener
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +139,12 @@ class RemoteStop:
 
 
 def tell_failure(mailbox: ActorHandle, error: VidmodelsError) -> None:
-    """Note an error for the driver and for the other workers, who may hang or fail because of it."""
+    """Note an error for the driver and for the other workers, who may hang or fail because of it.
+
+    Patient, as an error that is not noted is repeated by every restart.
+    """
     try:
-        ray.get(mailbox.fail.remote(type(error).__name__, str(error)), timeout=30)
+        ray.get(mailbox.fail.remote(type(error).__name__, str(error)), timeout=120)
     except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
         raise error from None
 
