@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vidmodels.core.recipe import Recipe
+    from vidmodels.core.registry import Registry
     from vidmodels.weights.load import LoadReport
 
 RecipeT = TypeVar("RecipeT", bound="Recipe")
@@ -130,6 +131,19 @@ def resolve_weights(weights: str) -> Path:
                 raise MissingExtraError(f"{weights} needs {error.name}: pip install 'vidmodels[mlflow]'") from None
             return resolve(weights)
     raise WeightsError(f"weights {weights!r}: no way to read {scheme}:/ is installed, give a local path")
+
+
+def registry(address: str | None = None) -> Registry:
+    """The model registry that an installed package brings. address: of its server or store (None: the default one).
+
+    Raises MissingExtraError where none is installed.
+    """
+    for point in importlib.metadata.entry_points(group="vidmodels.registries"):
+        try:
+            return point.load()(address)
+        except ImportError as error:
+            raise MissingExtraError(f"the model registry needs {error.name}: pip install 'vidmodels[mlflow]'") from None
+    raise MissingExtraError("no model registry is installed: pip install 'vidmodels[mlflow]'")
 
 
 def save_weights(model: Any, path: str | Path, metadata: dict[str, Any] | None = None) -> Path:

@@ -11,29 +11,18 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.common.lineage import LATEST, file_sha256, model_id_of, open_client
+from pipelines.common.lineage import LATEST, file_sha256, lineage_of, model_id_of, open_client
 from pipelines.common.storage_paths import checked_tracking_uri, default_tracking_uri, sqlite_file
 from vidmodels.core.errors import ConfigError, MissingExtraError, WeightsError, did_you_mean
+from vidmodels.core.registry import RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ANSWER_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A version of the registry on this machine. path: its safetensors file, with its other files beside it."""
-
-    name: str
-    version: str
-    model_id: str
-    path: Path
-    tags: dict[str, str]
 
 
 def registered_model(uri: str, tracking_uri: str | None = None) -> Path:
@@ -45,7 +34,7 @@ def registered_model(uri: str, tracking_uri: str | None = None) -> Path:
     return resolve(uri, tracking_uri).path
 
 
-def resolve(uri: str, tracking_uri: str | None = None) -> Registered:
+def resolve(uri: str, tracking_uri: str | None = None) -> RegisteredModel:
     """Like `registered_model`, with the version and its tags."""
     name, version, alias = parse(uri)
     store = checked_tracking_uri(tracking_uri) if tracking_uri else default_tracking_uri()
@@ -62,7 +51,45 @@ def resolve(uri: str, tracking_uri: str | None = None) -> Registered:
             f"{weights[0]} is not the file that was registered as {name} version {found.version} (its SHA-256 "
             "differs): remove it and fetch or register it again"
         )
-    return Registered(name, str(found.version), model_id, weights[0], dict(found.tags))
+    return RegisteredModel(name, str(found.version), model_id, weights[0], dict(found.tags))
+
+
+class MlflowRegistry:
+    """`vidmodels.core.registry.Registry` over an MLflow store.
+
+    tracking_uri: default $MLFLOW_TRACKING_URI, else the storage's. The client is made at the first question.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self.store = checked_tracking_uri(tracking_uri) if tracking_uri else default_tracking_uri()
+        self._connected: MlflowClient | None = None
+
+    def names(self) -> list[str]:
+        if self.store.startswith("sqlite:///") and not sqlite_file(self.store).is_file():
+            return []
+        return sorted(model.name for model in self._client.search_registered_models(max_results=1000))
+
+    def find(self, uri: str) -> tuple[str, str]:
+        found = self._version(uri)
+        return found.name, str(found.version)
+
+    def tags(self, uri: str) -> dict[str, str]:
+        return dict(self._version(uri).tags)
+
+    def fetch(self, uri: str) -> RegisteredModel:
+        return resolve(uri, self.store)
+
+    def lineage(self, uri: str) -> dict[str, Any]:
+        return lineage_of(self._client, *self.find(uri)).to_dict()
+
+    @property
+    def _client(self) -> MlflowClient:
+        self._connected = self._connected or connect(self.store)
+        return self._connected
+
+    def _version(self, uri: str) -> Any:
+        name, version, alias = parse(uri)
+        return find_version(self._client, name, version, alias, self.store)
 
 
 def parse(uri: str) -> tuple[str, str | None, str | None]:

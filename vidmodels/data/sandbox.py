@@ -89,7 +89,7 @@ def talk(command: list[str], order: str, uri: str, most: float, seconds: float =
     The child is killed after `seconds`. Raises MediaError and MediaLimitError that name `uri`.
     """
     child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=child_environment()
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -148,7 +148,7 @@ def _death(uri: str, code: int) -> MediaError:
     return MediaError(f"{uri}: its decoder ended without an answer (exit code {code}): replace the file")
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The parent's environment, one thread for everything, and this package found where the parent found it."""
     home = str(Path(__file__).resolve().parents[2])
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]

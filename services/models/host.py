@@ -1,0 +1,83 @@
+"""The replica that computes: one or several models in memory, calls gathered into batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ray import serve
+
+from services.models.served import Call, ServedModel, Wanted, compute_all
+from services.settings import HostSection
+from vidmodels.core.errors import WeightsError
+
+log = logging.getLogger(__name__)
+
+
+class ModelHost:
+    """Loads its models when it is made, so that one that does not load never gets a request."""
+
+    def __init__(self, wanted: list[Wanted], settings: HostSection, app: str) -> None:
+        import torch
+
+        if settings.cpus:
+            torch.set_num_threads(max(int(settings.cpus), 1))
+        device = "cuda" if settings.gpus else "cpu"
+        self._models = {each.name: _loaded(each, device) for each in wanted}
+        self._app = app
+        # one thread, so that the event loop stays free for health checks and further calls
+        self._thread = ThreadPoolExecutor(1, "compute")
+        self._batches, self._calls = 0, 0
+        self._gathered.set_max_batch_size(settings.max_batch)  # type: ignore[attr-defined]
+        self._gathered.set_batch_wait_timeout_s(settings.batch_wait_ms / 1000)  # type: ignore[attr-defined]
+
+    async def compute(self, call: Call) -> Any:
+        """The answer to a call, or the error of the library that it ended with, as a value."""
+        return await self._gathered(call)
+
+    def infos(self) -> list[dict[str, Any]]:
+        """What is known of the models."""
+        return [model.info(self._app).to_dict() for model in self._models.values()]
+
+    def counts(self) -> dict[str, int]:
+        """Batches and calls so far."""
+        return {"batches": self._batches, "calls": self._calls}
+
+    @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.004)
+    async def _gathered(self, calls: list[Call]) -> list[Any]:
+        self._batches, self._calls = self._batches + 1, self._calls + len(calls)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, compute_all, self._models, calls)
+
+
+def _loaded(wanted: Wanted, device: str) -> ServedModel:
+    """A model in memory. Raises WeightsError that names it: the keeper reads which of a host's models is to blame."""
+    try:
+        return ServedModel(wanted, device)
+    except Exception as error:
+        raise WeightsError(f"{wanted.registered}/{wanted.version} does not load: {error}") from error
+
+
+def host_app(wanted: list[Wanted], settings: HostSection, app: str) -> serve.Application:
+    """The Serve application of some models."""
+    options: dict[str, Any] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus, "resources": settings.resources}
+    deployment = serve.deployment(
+        name="models",
+        max_ongoing_requests=settings.max_ongoing,
+        max_queued_requests=settings.max_queued,
+        ray_actor_options=options,
+        max_constructor_retry_count=1,
+        health_check_period_s=5,
+        graceful_shutdown_timeout_s=30,
+        graceful_shutdown_wait_loop_s=1,
+        autoscaling_config={
+            "min_replicas": settings.min_replicas,
+            "max_replicas": max(settings.min_replicas, settings.max_replicas),
+            "target_ongoing_requests": settings.target_ongoing,
+            "upscale_delay_s": 5,
+            "downscale_delay_s": 60,
+        },
+    )
+    return deployment(ModelHost).bind(wanted, settings, app)

@@ -1,0 +1,154 @@
+"""The windows of a stranger's video, read by a child of a nursery: what a service computes on. Free of torch.
+
+N windows, T frames, S side of a model's crop, C colours, A audio samples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vidmodels.core.entry import AudioSpec, InputSpec
+from vidmodels.core.errors import MediaError, MediaLimitError
+from vidmodels.data.frames import open_sample
+from vidmodels.data.hearing import read_spans
+from vidmodels.data.nursery import Nursery
+from vidmodels.data.probe import UNTRUSTED, Limits, VideoInfo
+from vidmodels.data.storage import is_picture
+from vidmodels.inference.windows import Span, Video, read_clips, view_spans, window_seconds, window_spans
+
+HANDLER = "vidmodels.inference.reading:obey"
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is taken of a video: `num_clips` clips evenly over it, or (None) windows `stride` seconds apart over all of it.
+
+    num_crops: crops of each, 1 or 3; batch: clips of one message; most: windows of one video.
+    """
+
+    num_clips: int | None = None
+    num_crops: int = 1
+    stride: float | None = None
+    batch: int = 8
+    most: int = 1200
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some windows of a video, in their order.
+
+    spans: N; clips: uint8 [N * crops, T, S, S, C], crops of a window side by side; waves: float32 [N, A], the sound of each
+    for a model that hears (zeros: none), else None.
+    """
+
+    spans: tuple[Span, ...]
+    clips: np.ndarray
+    waves: np.ndarray | None = None
+
+
+async def read_video(
+    nursery: Nursery, uri: str, name: str, spec: InputSpec, views: Views, limits: Limits = UNTRUSTED
+) -> AsyncGenerator[VideoInfo | Group, None]:
+    """The header of a video, then its windows in groups, decoded and cropped in a child.
+
+    nursery: made for HANDLER. name: what errors call the video. Raises MediaError and MediaLimitError.
+    """
+    order = {"do": "windows", "uri": uri, "spec": dataclasses.asdict(spec), "views": dataclasses.asdict(views),
+             "limits": dataclasses.asdict(limits)}  # fmt: skip
+    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
+        async for header, body in messages:
+            try:
+                found = VideoInfo(**header["info"]) if "info" in header else _group(header, body)
+            except (KeyError, TypeError, ValueError) as error:
+                raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+            yield found
+
+
+async def probe_video(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> VideoInfo:
+    """The header of a video, its first frame decoded in a child. Raises MediaError and MediaLimitError."""
+    header, _ = await nursery.ask({"do": "probe", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
+    try:
+        return VideoInfo(**header["info"])
+    except (KeyError, TypeError) as error:
+        raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+
+
+def _group(header: dict[str, Any], body: bytes) -> Group:
+    spans = tuple(Span(tuple(times), start, end) for times, start, end in header["spans"])
+    shape = tuple(int(side) for side in header["shape"])
+    size = int(np.prod(shape))
+    clips = np.frombuffer(body, np.uint8, size).reshape(shape)
+    waves = np.frombuffer(body, np.float32, offset=size).reshape(len(spans), -1) if header["sound"] else None
+    return Group(spans, clips, waves)
+
+
+# -- in the child ----------------------------------------------------------------------------------------------------
+
+
+def obey(order: dict[str, Any], send: Callable[..., None]) -> None:
+    """What a child of the nursery does: `probe`, or `windows`."""
+    limits, uri, name = Limits(**order["limits"]), order["uri"], order["name"]
+    try:
+        with open_sample(uri, None, limits) as video:
+            send({"info": dataclasses.asdict(video.info)})
+            if order["do"] == "windows":
+                _send_windows(video, order, send)
+    except (MediaError, MediaLimitError) as error:
+        # the caller knows the file by its own name, not by where it was spooled
+        raise type(error)(str(error).replace(uri, name)) from None
+
+
+def _send_windows(video: Video, order: dict[str, Any], send: Callable[..., None]) -> None:
+    spec, views = spec_of(order["spec"]), Views(**order["views"])
+    if spec.num_frames > 1 and is_picture(order["uri"]):
+        raise MediaError(f"{order['name']} is a picture, and the model takes clips of {spec.num_frames} frames: give a video")
+    spans = (
+        window_spans(video.info, spec, views.stride)
+        if views.num_clips is None
+        else iter(view_spans(video.info, spec, views.num_clips))
+    )
+    with contextlib.ExitStack() as stack:
+        # sound is read from a second handle, so that neither moves the other
+        hears = spec.audio is not None and video.info.has_audio
+        ear: Video | None = None
+        if hears:
+            ear = open_sample(order["uri"], None, Limits(**order["limits"]))
+            stack.enter_context(ear)
+        for group, clips in read_clips(video, _counted(spans, views, order["name"]), spec, views.num_crops, views.batch):
+            waves = None if spec.audio is None else _waves(ear, video.info, group, spec)
+            header = {
+                "spans": [[span.times, span.start, span.end] for span in group],
+                "shape": clips.shape,
+                "sound": waves is not None,
+            }
+            send(header, clips, *([] if waves is None else [waves]))
+
+
+def _counted(spans: Iterator[Span], views: Views, name: str) -> Iterator[Span]:
+    for number, span in enumerate(spans):
+        if number == views.most:
+            raise MediaLimitError(f"{name} has more than {views.most} windows, the limit: give a larger stride or less video")
+        yield span
+
+
+def _waves(ear: Video | None, info: VideoInfo, spans: Sequence[Span], spec: InputSpec) -> np.ndarray:
+    """The sound of windows of the model's clip length, float32 [N, A]; zeros where there is none."""
+    assert spec.audio is not None
+    rate, seconds = spec.audio.sample_rate, window_seconds(info, spec)
+    times = [(span.start, span.start + seconds) for span in spans]
+    if ear is None:
+        return np.zeros((len(spans), max(round(seconds * rate), 1)), np.float32)
+    return read_spans(ear.read_audio, times, rate)
+
+
+def spec_of(values: dict[str, Any]) -> InputSpec:
+    """An InputSpec from its values, as JSON has them."""
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    audio = plain.pop("audio", None)
+    return InputSpec(**plain, audio=None if audio is None else AudioSpec(**audio))
