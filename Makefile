@@ -1,6 +1,7 @@
 # Everything a user or a maintainer runs. Each target sets up what it needs, in .venv, and only when that has changed.
 #
 #   make pretrain            make pretrain ARGS="--data.path CLIPS"
+#   make serve               make serve PORT=8080
 #   make test                make test ARGS="tests/core -x"
 #   PYTHON=python3.12 make setup          another interpreter
 #   VENV=/some/folder make test           another environment
@@ -9,6 +10,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 ARGS ?=
+PORT ?= 8000
+FIRST_MODEL := slowfast_tiny --schedule.max-steps 300 --run.pictures False
 CONSTRAINTS := infra/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -c $(CONSTRAINTS)
 
@@ -23,7 +26,7 @@ export PYTHONUNBUFFERED ?= 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup pretrain test test-slow lint style types imports bench ray-head submit ray-stop clean
+.PHONY: help setup pretrain serve test test-slow lint style types imports bench ray-head submit ray-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +37,12 @@ setup: $(VENV)/.stamp-dev ## .venv with the package, all its extras and the tool
 
 pretrain: $(VENV)/.stamp-run ## pre-train a small video encoder (ARGS="--key value ..." is passed on)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python pipelines/pretrain_mae.py $(ARGS)
+
+# a machine without any registered model trains a small one first
+serve: $(VENV)/.stamp-run ## serve the registered models on 127.0.0.1:$(PORT) until SIGTERM
+	@$(BIN)/vidmodels runs models > /dev/null || { echo "no registered model yet: training a small one"; \
+	  OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python pipelines/train_classifier.py $(FIRST_MODEL); }
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec $(BIN)/vidmodels serve --port $(PORT) $(ARGS)
 
 ray-head: $(VENV)/.stamp-run ## start a Ray head on this machine, for `make submit` (ARGS: options of `ray start`)
 	@$(BIN)/ray get-auth-token --generate > /dev/null
@@ -83,7 +92,7 @@ $(VENV)/.stamp-venv:
 	@touch $@
 
 $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml $(CONSTRAINTS)
-	$(PIP) -e ".[ray,mlflow]"
+	$(PIP) -e ".[ray,mlflow,serve]"
 	@touch $@
 
 # holds all that .stamp-run asks for

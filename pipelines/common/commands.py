@@ -85,7 +85,7 @@ def convert(weights: Path, model_name: str, folder: Path, num_classes: NumClasse
 
 
 def runs(argv: Sequence[str]) -> int:
-    """`vidmodels runs [list | show RUN_OR_VERSION | sync FOLDER]`."""
+    """`vidmodels runs [list | models | show RUN_OR_VERSION | sync FOLDER]`; `models` ends with 1 where there is none."""
     parser = argparse.ArgumentParser(prog="vidmodels runs", description="Runs, what they made, and what they made it from.")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)")
@@ -93,6 +93,7 @@ def runs(argv: Sequence[str]) -> int:
     actions = parser.add_subparsers(dest="action")
     listing = actions.add_parser("list", parents=[common], help="the runs, newest first (default)")
     listing.add_argument("--limit", type=int, default=30, help="at most this many (default: 30)")
+    actions.add_parser("models", parents=[common], help="the registered models at their newest versions; 1 where there is none")
     show = actions.add_parser("show", parents=[common], help="one run, or a registered version back to its data and code")
     show.add_argument("what", help="a run's name or id, or models:/NAME@ALIAS, or models:/NAME/VERSION")
     lineage = actions.add_parser("lineage", parents=[common], help="the same as show, for a registered version")
@@ -109,6 +110,8 @@ def runs(argv: Sequence[str]) -> int:
     store = checked_tracking_uri(options.tracking_uri) if options.tracking_uri else default_tracking_uri()
     if options.action == "list":
         return _list(store, options.limit, options.json)
+    if options.action == "models":
+        return _models(store, options.json)
     return _show(store, options.what, options.json)
 
 
@@ -197,6 +200,16 @@ def _list(store: str, limit: int, as_json: bool) -> int:
     for folder, pending in _pending_folders():
         print(f"{pending} records of {folder} are not in MLflow yet: vidmodels runs sync {folder}")
     return 0
+
+
+def _models(store: str, as_json: bool) -> int:
+    registry = resolvers.MlflowRegistry(store)
+    rows = [{"name": name, "version": registry.find(f"models:/{name}@latest")[1]} for name in registry.names()]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print("\n".join(f"models:/{row['name']}/{row['version']}" for row in rows) or f"no registered model in {store}")
+    return 0 if rows else 1
 
 
 def _show(store: str, what: str, as_json: bool) -> int:

@@ -23,6 +23,8 @@ from vidmodels.core.errors import VidmodelsError
 log = logging.getLogger(__name__)
 
 PREFIX = "models-"
+RETRY_S = (60.0, 1800.0)
+"""First and longest wait until a version that did not load is tried again: its registry may have been away."""
 LAG_S = 3.0
 """How long gateways may still use an old table, which they ask for every second."""
 
@@ -45,6 +47,15 @@ def table_of(values: dict[str, Any]) -> Table:
     return Table(infos, values["failures"], values["ready"])
 
 
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    """Why a version does not load; wait: seconds until it is tried `again` (on the monotonic clock)."""
+
+    reason: str
+    wait: float
+    again: float
+
+
 class Plan:
     """Which versions each host shall hold: what the settings and the registry say, less versions that did not load."""
 
@@ -53,15 +64,23 @@ class Plan:
 
         self._settings = settings
         self._registry = registry(settings.registry)
-        self._bad: dict[tuple[str, str], str] = {}
+        self._bad: dict[tuple[str, str], _Failure] = {}
 
     def condemn(self, wanted: Iterable[Wanted], reason: str) -> None:
-        """Note that these versions do not load."""
-        self._bad.update({(each.registered, each.version): reason for each in wanted})
+        """Note that these versions do not load. They are tried again after a while, each time a longer one."""
+        for each in wanted:
+            known = self._bad.get((each.registered, each.version))
+            wait = RETRY_S[0] if known is None else min(2 * known.wait, RETRY_S[1])
+            self._bad[each.registered, each.version] = _Failure(reason, wait, time.monotonic() + wait)
+
+    def absolve(self, infos: Iterable[ServedInfo]) -> None:
+        """Note that these versions do load."""
+        for info in infos:
+            self._bad.pop((info.registered, info.version), None)
 
     def failures(self) -> dict[str, str]:
         """Why versions are not served, by NAME/VERSION."""
-        return {f"{name}/{version}": reason for (name, version), reason in self._bad.items()}
+        return {f"{name}/{version}": failure.reason for (name, version), failure in self._bad.items()}
 
     def hosts(self, current: dict[str, ServedInfo]) -> dict[str, list[Wanted]]:
         """Models by host. A model whose newest version does not load keeps the version that it has now.
@@ -76,13 +95,14 @@ class Plan:
                 log.warning("%s: %s", section.source, error)
                 continue
             name = section.name or registered
-            if (registered, version) in self._bad:
+            failure = self._bad.get((registered, version))
+            if failure is not None and time.monotonic() < failure.again:
                 if name not in current:
                     continue
                 registered, version = current[name].registered, current[name].version
             uri = f"models:/{registered}/{version}"
             found.setdefault(section.host or name, []).append(
-                Wanted(name, registered, version, uri, section.precision, self._registry.tags(uri))
+                Wanted(name, registered, version, uri, section.precision, self._settings.registry, self._registry.tags(uri))
             )
         return found
 
@@ -178,6 +198,7 @@ class Keeper:
 
         handle = serve.get_app_handle(app)
         infos = [info_of(values) for values in await handle.infos.remote()]
+        self._plan.absolve(infos)
         self._table = Table(
             {**self._table.infos, **{info.name: info for info in infos}}, self._table.failures, self._table.ready
         )

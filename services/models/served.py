@@ -25,13 +25,17 @@ BATCHED = ("scores", "embed")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A model that a replica shall hold. source: models:/NAME/VERSION, or a weights file."""
+    """A model that a replica shall hold.
+
+    source: models:/NAME/VERSION of the registry at the address `registry` (None: the default one), or a weights file.
+    """
 
     name: str
     registered: str
     version: str
     source: str
     precision: str = "float32"
+    registry: str | None = None
     tags: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -64,9 +68,11 @@ class ServedModel:
     def __init__(self, wanted: Wanted, device: str | None = None) -> None:
         from vidmodels.inference.action_predictor import ActionPredictor
         from vidmodels.predictors import make_predictor
+        from vidmodels.zoo import registry
 
         self.wanted = wanted
-        self.predictor = make_predictor(wanted.source, device=device, precision=wanted.precision)
+        path = registry(wanted.registry).fetch(wanted.source).path if wanted.source.startswith("models:") else wanted.source
+        self.predictor = make_predictor(str(path), device=device, precision=wanted.precision)
         entry: Any = self.predictor.model.entry
         self._actions = ActionPredictor(self.predictor) if entry.task == "detect_actions" else None
         self.answers = TASKS.get(entry.task, ())
