@@ -115,6 +115,18 @@ def runs(argv: Sequence[str]) -> int:
     return _show(store, options.what, options.json)
 
 
+def lineage(argv: Sequence[str]) -> int:
+    """`vidmodels lineage VERSION`: what a registered version was made from; VERSION as a service's X-Model-Version has it."""
+    parser = argparse.ArgumentParser(prog="vidmodels lineage", description="Data, recipe, code and metrics of a model version.")
+    parser.add_argument("version", help="NAME/VERSION (a service's X-Model-Version), or models:/NAME@ALIAS")
+    parser.add_argument("--tracking-uri", help="MLflow server or store (default: $MLFLOW_TRACKING_URI, else the storage's)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(list(argv))
+    uri = options.version if options.version.startswith("models:") else f"models:/{options.version}"
+    store = checked_tracking_uri(options.tracking_uri) if options.tracking_uri else default_tracking_uri()
+    return _show(store, uri, options.json)
+
+
 def run_rows(client: MlflowClient, limit: int) -> list[dict[str, Any]]:
     """Newest runs of all experiments: name, id, experiment, status, started, step, loss, registered versions."""
     experiments = {found.experiment_id: found.name for found in client.search_experiments()}
@@ -245,6 +257,8 @@ def _lines(fact: Lineage) -> str:
     ]
     lines += [f"  {data['context']:<8} {data['name']} {data['digest']} from {data['source']}" for data in fact.datasets]
     lines += [f"  {key} = {value}" for key, value in sorted(fact.params.items())]
+    if fact.metrics:
+        lines += ["metrics", *(f"  {key} = {value:.6g}" for key, value in sorted(fact.metrics.items()))]
     return "\n".join(lines)
 
 

@@ -198,6 +198,7 @@ class Lineage:
     dataset_digest: str
     datasets: tuple[dict[str, str], ...]
     params: dict[str, str]
+    metrics: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -235,6 +236,7 @@ def lineage_of(client: MlflowClient, name: str, version: str) -> Lineage:
         dataset_digest=tags.get("dataset_digest", ""),
         datasets=datasets,
         params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
     )
 
 

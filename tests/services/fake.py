@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from services.models.keeper import Table
 from services.problems import Problem
 from services.settings import ServiceSettings
 from services.tokens import TokenFile
+from tests.pipelines.stores import wait_for
 from vidmodels.core.entry import InputSpec
 
 INFO = ServedInfo(
@@ -82,6 +84,22 @@ class Service:
 
     def spooled(self) -> list[Path]:
         return list(Path(str(self.settings.spool)).glob("up-*"))
+
+
+@contextlib.contextmanager
+def listening(service: Service) -> Iterator[str]:
+    """The address of a server of the application in a thread of this process."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(service.app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started, 30)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 def make_service(folder: Path, **settings: Any) -> Service:

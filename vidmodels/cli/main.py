@@ -24,12 +24,19 @@ COMMANDS = {
     "export": ("vidmodels.cli.export", "a model as ONNX or a torch.export program"),
     "convert": ("vidmodels.cli.convert", "a published checkpoint to safetensors"),
     "checkpoints": ("vidmodels.cli.checkpoints", "checkpoints of a run and whether they verify"),
+    "call": ("vidmodels.cli.call", "ask a service over HTTP"),
     "data check": ("vidmodels.cli.data_check", "find faults in a data set"),
     "data synth": ("vidmodels.cli.data_synth", "render synthetic videos with their truth"),
     "env": ("vidmodels.cli.env", "versions and hardware, for reports of faults"),
 }
-PLUGINS = {"register": "bring weights to the model registry", "runs": "runs and their lineage"}
-EXTRAS = {"mlflow": "mlflow", "sqlalchemy": "mlflow", "ray": "ray", "pandas": "ray"}
+PLUGINS = {
+    "register": "bring weights to the model registry",
+    "runs": "runs and their lineage",
+    "lineage": "what a model version was made from",
+    "serve": "serve registered models over HTTP",
+    "token": "tokens that requests to a service show",
+}
+EXTRAS = {"mlflow": "mlflow", "sqlalchemy": "mlflow", "ray": "ray", "pandas": "ray", "fastapi": "serve", "starlette": "serve"}
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells say it
 
 

@@ -43,6 +43,21 @@ class MissingExtraError(VidmodelsError):
     """An optional part of the package that is not installed."""
 
 
+class ServiceError(VidmodelsError):
+    """A request that a service did not answer. code, status, field, request_id: what it said, None where it said nothing."""
+
+    def __init__(
+        self,
+        message: str,
+        code: str | None = None,
+        status: int | None = None,
+        field: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.status, self.field, self.request_id = code, status, field, request_id
+
+
 def did_you_mean(word: str, choices) -> str:
     """`" (did you mean 'x'?)"` for the nearest of `choices`, or an empty string."""
     import difflib
