@@ -52,12 +52,34 @@ class FakeBackend:
             raise
         if self.problem is not None:
             raise self.problem
-        top = [{"name": "left", "score": 0.75}, {"name": "right", "score": 0.25}]
-        return {
-            "duration": 1.0, "fps": 16.0, "width": 32, "height": 32, "video": job.name, "model": "slowfast_tiny",
-            "weights": job.info.label, "precision": "float32", "sound": None, "top": top, "classes": ["left", "right"],
-            "scores": [0.75, 0.25], "windows": [],
-        }  # fmt: skip
+        return _explained(job) if job.task == "explain" else _classified(job)
+
+
+def _classified(job) -> dict[str, Any]:
+    def top(left: float) -> list[dict[str, Any]]:
+        rows = [{"name": "left", "score": left}, {"name": "right", "score": 1 - left}]
+        return sorted(rows, key=lambda row: -row["score"])
+
+    scores = (0.95, 0.9, 0.4)
+    return {
+        "duration": 1.5, "fps": 16.0, "width": 96, "height": 64, "video": job.name, "model": "slowfast_tiny",
+        "weights": job.info.label, "precision": "float32", "sound": None, "top": top(0.75), "classes": ["left", "right"],
+        "scores": [0.75, 0.25],
+        "windows": [
+            {"start": number / 2, "end": number / 2 + 0.5, "top": top(left), "scores": [left, 1 - left]}
+            for number, left in enumerate(scores)
+        ],
+    }  # fmt: skip
+
+
+def _explained(job) -> dict[str, Any]:
+    picture = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+    frames = [{"time": number / 8, "image": picture, "heat": picture} for number in range(4)]
+    window = {"start": 0.0, "end": 0.5, "class": "left", "score": 0.95, "frames": frames}
+    return {
+        "duration": 1.5, "fps": 16.0, "width": 96, "height": 64, "video": job.name, "model": "slowfast_tiny",
+        "method": "grad-cam", "windows": [window],
+    }  # fmt: skip
 
 
 @dataclasses.dataclass

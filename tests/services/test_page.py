@@ -1,0 +1,136 @@
+"""The page in a real browser: choose a video and a model, read the answer, at the width of a desk and of a phone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from services.problems import Problem
+from tests.data.videos import write
+from tests.services.fake import listening, make_service
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else [])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def service(tmp_path):
+    return make_service(tmp_path)
+
+
+@pytest.fixture
+def address(service):
+    with listening(service) as url:
+        yield url
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write(tmp_path / "clip.mp4", count=24, fps=16, size=(64, 96))
+
+
+@pytest.fixture
+def page(browser, address):
+    """An open page, which has had no error in its console and has asked nobody but the service."""
+    context = browser.new_context(viewport=DESK)
+    page = context.new_page()
+    faults, asked = [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: asked.append(request.url) if not request.url.startswith((address, "blob:", "data:")) else 0,
+    )
+    page.faults = faults
+    yield page
+    context.close()
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+def test_a_video_is_classified_and_explained(page, address, service, video):
+    page.goto(f"{address}/#token={service.token}")
+    page.wait_for_selector("#model option:nth-child(2)", state="attached")
+    assert service.token not in page.url, "the token does not stay in the address"
+    assert page.locator("#classify").is_disabled()
+    page.set_input_files("#file", video)
+    page.select_option("#model", "moves")
+    page.click("#classify")
+    page.wait_for_selector("#results:not([hidden])")
+    assert "moves/3" in page.inner_text("#facts")
+    assert "96 × 64" in page.inner_text("#facts")
+    assert page.locator("#top li").all_inner_texts()[0].split() == ["left", "75", "%"]
+    cells = page.locator(".cells").first.locator("button")
+    assert cells.count() == 3
+    assert cells.first.get_attribute("aria-label") == "left: 95 %, 0.0 s to 0.5 s"
+    cells.nth(2).click()
+    page.wait_for_function("document.querySelector('#player').currentTime > 0.9")
+    page.wait_for_function("document.querySelector('#now').textContent.includes('right')")
+    page.click("#explain")
+    page.wait_for_selector("#heat img")
+    assert page.locator("#heat img").count() == 4
+    assert page.locator("#heat img").first.get_attribute("alt") == "Evidence for left at 0.0 s"
+    assert page.faults == []
+
+
+def test_a_phone_shows_it_all_without_scrolling_sideways(page, address, service, video):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{address}/#token={service.token}")
+    page.wait_for_selector("#model option:nth-child(2)", state="attached")
+    page.set_input_files("#file", video)
+    page.click("#classify")
+    page.wait_for_selector("#results:not([hidden])")
+    page.click("#explain")
+    page.wait_for_selector("#heat img")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert all(box["height"] >= 40 for box in (page.locator(s).bounding_box() for s in ("#classify", "#explain", "#model")))
+
+
+def test_everything_has_a_name_and_the_keyboard_reaches_it(page, address, service, video):
+    page.goto(f"{address}/#token={service.token}")
+    page.wait_for_selector("#model option:nth-child(2)", state="attached")
+    nameless = page.evaluate(
+        """[...document.querySelectorAll("input, select, button, video")]
+             .filter((each) => !(each.labels?.length || each.textContent.trim() || each.getAttribute("aria-label")))
+             .map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+    page.set_input_files("#file", video)
+    page.focus("#model")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "classify"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#results:not([hidden])")
+    assert page.get_attribute("html", "lang") == "en"
+
+
+def test_problems_are_read_out_in_the_service_s_words(page, address, service, video):
+    page.goto(address)
+    assert "token" in page.inner_text("#status")
+    page.fill("#token", "vm_x_y")
+    page.click("#access button")
+    page.wait_for_function("document.querySelector('#problem').textContent.includes('unknown or has expired')")
+    page.fill("#token", service.token)
+    page.click("#access button")
+    page.wait_for_selector("#model option:nth-child(2)", state="attached")
+    assert page.inner_text("#problem") == ""
+    service.backend.problem = Problem("media_unreadable", "clip.mp4 is damaged at 0.50 s: replace the file")
+    page.set_input_files("#file", video)
+    page.click("#classify")
+    page.wait_for_function("document.querySelector('#problem').textContent.includes('is damaged at 0.50 s')")
+    assert page.get_attribute("#problem", "role") == "alert"
+    assert page.locator("#classify").is_enabled(), "it can be tried again"
