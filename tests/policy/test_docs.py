@@ -136,6 +136,10 @@ def test_commands_of_the_readme_exist():
         "register",
         "runs",
         "checkpoints",
+        "serve",
+        "token",
+        "call",
+        "lineage",
         "data",
         "env",
     } == named
