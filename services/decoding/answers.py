@@ -14,12 +14,16 @@ import numpy as np
 
 from services.catalogue import ServedInfo, input_of
 from services.models.served import Call
-from services.tasks import ClassifyOptions, ExplainOptions, FeaturesOptions
-from vidmodels.core.errors import ConfigError, MediaError, did_you_mean
+from services.tasks import ClassifyOptions, DetectActionsOptions, ExplainOptions, FeaturesOptions
+from vidmodels.core.errors import ConfigError, MediaError, MediaLimitError, did_you_mean
 from vidmodels.core.label_sets import classes_of
+from vidmodels.data.keyframes import BoxRow, KeyFrame, KeyFrames
 from vidmodels.data.nursery import Nursery
 from vidmodels.data.probe import Limits, VideoInfo
-from vidmodels.inference.reading import Group, Views, read_video
+from vidmodels.inference.moments import FrameActions, boxes_in_clips, chosen_keys, gather
+from vidmodels.inference.reading import Group, Views, read_moments, read_video
+from vidmodels.ops.linking import Linker
+from vidmodels.tasks.action_results import GAP, ActionsResult
 from vidmodels.tasks.results import ClassifyResult, Window, merge
 
 Compute = Callable[[Call], Awaitable[Any]]
@@ -120,10 +124,51 @@ async def explain(job: Job, tools: Tools) -> dict[str, Any]:
     return {**_about(video), "video": job.name, "model": job.info.entry, "method": method, "windows": rows}
 
 
+async def detect_actions(job: Job, tools: Tools) -> dict[str, Any]:
+    """`ActionsResult.to_dict`: persons linked over time, and what each does at the key frames."""
+    options: DetectActionsOptions = job.options
+    rows = [
+        BoxRow(job.name, box.time, (box.x1, box.y1, box.x2, box.y2), person=box.person, row=number)
+        for number, box in enumerate(options.boxes)
+    ]
+    table = KeyFrames.from_rows(rows, "boxes")
+    keys, step = chosen_keys([time for _, time in table.frames], options.step)
+    if len(keys) > job.windows:
+        raise MediaLimitError(f"boxes: {len(keys)} key frames, and the limit is {job.windows}: give a larger step")
+    spec = input_of(job.info)
+    video: VideoInfo | None = None
+    frames: list[KeyFrame] = []
+    scores: dict[float, np.ndarray] = {}
+    async with contextlib.aclosing(read_moments(tools.nursery, job.path, job.name, spec, keys, job.limits)) as parts:
+        async for part in parts:
+            if isinstance(part, VideoInfo):
+                video, frames = part, table.of_video(job.name, part)
+                boxes = {frame.time: frame.boxes for frame in frames}
+                continue
+            shown = [boxes[keys[number]] for number in part.numbers]
+            values = {"boxes": boxes_in_clips(shown, _checked(video), *part.clips.shape[2:4])}
+            answer = await tools.compute(Call(job.info.name, "actions", part.clips, values=values))
+            if isinstance(answer, Exception):
+                raise answer
+            cuts = np.cumsum([len(each) for each in shown])[:-1]
+            scores |= dict(zip((keys[number] for number in part.numbers), np.split(answer, cuts)))
+    info, linker = _checked(video), Linker(max_gap=GAP * step)
+    moments = [
+        FrameActions(frame.time, frame.boxes, tuple(linker.add(frame.time, frame.boxes)), scores.get(frame.time))
+        for frame in frames
+    ]
+    result = ActionsResult(
+        job.name, info.duration, info.width, info.height, step, job.info.classes, gather(moments), job.info.entry,
+        job.info.label, job.info.precision,
+    )  # fmt: skip
+    return {"fps": round(info.fps, 6), **result.to_dict(options.top, options.threshold)}
+
+
 ANSWERS: dict[str, Callable[[Job, Tools], Awaitable[dict[str, Any]]]] = {
     "classify": classify,
     "features": features,
     "explain": explain,
+    "detect-actions": detect_actions,
 }
 
 

@@ -91,6 +91,41 @@ class ExplainAnswer(VideoAnswer):
     windows: list[ExplainedWindow]
 
 
+class ActionSpan(BaseModel):
+    """A person does something from `start` to `end`."""
+
+    person: int
+    action: str
+    start: float
+    end: float
+    score: float
+
+
+class ActionsAt(BaseModel):
+    time: float
+    top: list[ScoredClass]
+    scores: list[float]
+
+
+class Person(BaseModel):
+    number: int
+    name: str | None
+    start: float
+    end: float
+    boxes: list[list[float]]
+    """Rows of time, x1, y1, x2, y2 in pixels of the video."""
+    actions: list[ActionsAt]
+
+
+class DetectActionsAnswer(VideoAnswer):
+    weights: str
+    precision: str
+    step: float
+    classes: list[str]
+    spans: list[ActionSpan]
+    persons: list[Person]
+
+
 class ModelAnswer(BaseModel):
     """A model that is served."""
 
@@ -118,7 +153,12 @@ class Health(BaseModel):
     status: str
 
 
-ANSWERS: dict[str, type[BaseModel]] = {"classify": ClassifyAnswer, "features": FeaturesAnswer, "explain": ExplainAnswer}
+ANSWERS: dict[str, type[BaseModel]] = {
+    "classify": ClassifyAnswer,
+    "features": FeaturesAnswer,
+    "explain": ExplainAnswer,
+    "detect-actions": DetectActionsAnswer,
+}
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:

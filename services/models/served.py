@@ -93,17 +93,19 @@ class ServedModel:
 
     def compute(self, call: Call) -> Any:
         """The answer to one call. Raises VidmodelsError."""
+        # what came through the object store is read-only, which torch does not take without a warning
+        clips = call.clips if call.clips.flags.writeable else call.clips.copy()
         if call.what in BATCHED:
             sound = self._sound(call)
             answer = self.predictor.scores if call.what == "scores" else self.predictor.embed
             every = 1 if call.waves is None else len(call.clips) // len(call.waves)
             heard = None if sound is None else tuple(sound.has_audio[::every].tolist())
-            return Rows(answer(call.clips, sound), heard)
+            return Rows(answer(clips, sound), heard)
         if call.what == "actions":
             assert self._actions is not None
-            return self._actions.scores(call.clips, call.values["boxes"])
+            return self._actions.scores(clips, call.values["boxes"])
         assert call.what == "explain"
-        return self._explain(call)
+        return self._explain(call, clips)
 
     def _sound(self, call: Call) -> AudioInput | None:
         """The spectrogram of each clip: that of its window, for all of the window's crops."""
@@ -118,7 +120,7 @@ class ServedModel:
         found = audio_input(torch.from_numpy(np.array(call.waves)), audio, present=torch.from_numpy(call.waves.any(1)))
         return AudioInput(*(values.repeat_interleave(repeats, 0) for values in found))
 
-    def _explain(self, call: Call) -> dict[str, Any]:
+    def _explain(self, call: Call, clips: np.ndarray) -> dict[str, Any]:
         import torch
 
         from vidmodels.data.transforms import normalise
@@ -126,7 +128,7 @@ class ServedModel:
         from vidmodels.tasks.classify import scores_of
 
         predictor = self.predictor
-        pixels = torch.from_numpy(np.array(call.clips)).to(predictor.device).permute(0, 4, 1, 2, 3).float().div_(255)
+        pixels = torch.from_numpy(clips).to(predictor.device).permute(0, 4, 1, 2, 3).float().div_(255)
         sound = self._sound(call)
         inputs: dict[str, Any] = {} if sound is None else {
             "audio": sound.rows.to(predictor.device), "has_audio": sound.has_audio.to(predictor.device),
@@ -149,9 +151,9 @@ def compute_all(models: dict[str, ServedModel], calls: Sequence[Call]) -> list[A
     answers: list[Any] = [None] * len(calls)
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, call in enumerate(calls):
-        alone = call.what not in BATCHED or call.clips.shape[1:4] != calls[0].clips.shape[1:4]
-        shape = None if call.waves is None else call.waves.shape[1:]
-        groups.setdefault((call.model, call.what, shape, number if alone else -1), []).append(number)
+        alone = -1 if call.what in BATCHED else number
+        shapes = (call.clips.shape[1:], None if call.waves is None else call.waves.shape[1:])
+        groups.setdefault((call.model, call.what, shapes, alone), []).append(number)
     for numbers in groups.values():
         parts = [calls[number] for number in numbers]
         found = _together(models[parts[0].model], parts) if len(parts) > 1 else None

@@ -17,7 +17,8 @@ from vidmodels.data.formats.ava import read_ava, read_detections
 from vidmodels.data.frames import FrameReader
 from vidmodels.data.keyframes import BoxRow, KeyFrames
 from vidmodels.data.synthetic.encode import encode_mp4
-from vidmodels.inference.action_predictor import ActionPredictor, key_times
+from vidmodels.inference.action_predictor import ActionPredictor
+from vidmodels.inference.moments import key_times
 from vidmodels.inference.predictor import Predictor
 from vidmodels.metrics.detection import action_precision
 from vidmodels.systems.slowfast.builders import single_pathway

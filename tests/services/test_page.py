@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from services.problems import Problem
 from tests.data.videos import write
@@ -19,8 +20,6 @@ DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else [])
         yield browser
@@ -77,8 +76,8 @@ def test_a_video_is_classified_and_explained(page, address, service, video):
     assert cells.count() == 3
     assert cells.first.get_attribute("aria-label") == "left: 95 %, 0.0 s to 0.5 s"
     cells.nth(2).click()
-    page.wait_for_function("document.querySelector('#player').currentTime > 0.9")
-    page.wait_for_function("document.querySelector('#now').textContent.includes('right')")
+    expect(page.locator("#now")).to_contain_text("right")
+    assert page.evaluate("document.querySelector('#player').currentTime") > 0.9
     page.click("#explain")
     page.wait_for_selector("#heat img")
     assert page.locator("#heat img").count() == 4
@@ -123,7 +122,7 @@ def test_problems_are_read_out_in_the_service_s_words(page, address, service, vi
     assert "token" in page.inner_text("#status")
     page.fill("#token", "vm_x_y")
     page.click("#access button")
-    page.wait_for_function("document.querySelector('#problem').textContent.includes('unknown or has expired')")
+    expect(page.locator("#problem")).to_contain_text("unknown or has expired")
     page.fill("#token", service.token)
     page.click("#access button")
     page.wait_for_selector("#model option:nth-child(2)", state="attached")
@@ -131,6 +130,6 @@ def test_problems_are_read_out_in_the_service_s_words(page, address, service, vi
     service.backend.problem = Problem("media_unreadable", "clip.mp4 is damaged at 0.50 s: replace the file")
     page.set_input_files("#file", video)
     page.click("#classify")
-    page.wait_for_function("document.querySelector('#problem').textContent.includes('is damaged at 0.50 s')")
+    expect(page.locator("#problem")).to_contain_text("is damaged at 0.50 s")
     assert page.get_attribute("#problem", "role") == "alert"
     assert page.locator("#classify").is_enabled(), "it can be tried again"

@@ -6,7 +6,6 @@ N clips, T frames, H height, W width, C colours, R boxes, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
@@ -18,8 +17,8 @@ from vidmodels.data.boxed_clips import FULL_SIZE_BYTES, FrameSource, centred_req
 from vidmodels.data.decode import VideoReader
 from vidmodels.data.frames import FrameReader
 from vidmodels.data.keyframes import KeyFrame, KeyFrames
-from vidmodels.data.probe import VideoInfo
 from vidmodels.data.transforms import normalise
+from vidmodels.inference.moments import FrameActions, boxes_in_clips, check_step, chosen_keys, gather, key_times
 from vidmodels.inference.predictor import Predictor
 from vidmodels.ops.linking import Linker
 from vidmodels.tasks.action_results import GAP, ActionsResult, PersonActions
@@ -28,19 +27,6 @@ from vidmodels.visual.canvas import as_array
 
 Detector = Callable[[np.ndarray], Sequence[object]]
 """Frames uint8 [T, H, W, 3] -> for each frame the boxes of its people: Boxes, or [R, 4] rows of x1, y1, x2, y2 in pixels."""
-
-
-@dataclass(frozen=True)
-class FrameActions:
-    """The people at `time` (seconds): their boxes in pixels of the video, their numbers, and scores float32 [R, K].
-
-    scores is None between key frames, where only the boxes are known.
-    """
-
-    time: float
-    boxes: Boxes
-    persons: tuple[int, ...]
-    scores: np.ndarray | None
 
 
 class ActionPredictor:
@@ -104,16 +90,11 @@ class ActionPredictor:
         self, reader: FrameSource, boxes: KeyFrames | Detector, step: float
     ) -> tuple[Iterable[tuple[KeyFrame, bool]], float]:
         """Moments with boxes in the order of time, whether each is a key frame, and the seconds between key frames."""
-        if not 0 < step < float("inf"):
-            raise ConfigError(f"key frames {step:g} s apart never reach the end of a video: give a step above 0")
+        check_step(step)
         if not isinstance(boxes, KeyFrames):
             return ((frame, True) for frame in detected(reader, boxes, step)), step
         frames = boxes.of_video(reader.uri, reader.info)
-        chosen: list[float] = []
-        for frame in frames:
-            if not chosen or frame.time >= chosen[-1] + step - 1e-3:
-                chosen.append(frame.time)
-        usual = float(np.median(np.diff(chosen))) if len(chosen) > 1 else step
+        chosen, usual = chosen_keys([frame.time for frame in frames], step)
         keys = set(chosen)
         return ((frame, frame.time in keys) for frame in frames), usual
 
@@ -137,13 +118,9 @@ class ActionPredictor:
         spec, info = self.opened.spec, reader.info
         requests = [centred_request(waiting[key].time, spec, info) for key in keys]
         clips = read_whole_frames(reader, requests, spec.view_size)
-        height, width = clips.shape[2:4]
-        rows = []
-        for number, key in enumerate(keys):
-            scaled = waiting[key].boxes.scaled(width / info.width, height / info.height).clipped(width, height)
-            rows.append(np.column_stack([np.full(len(scaled), number), scaled.xyxy]))
-        scores = self.scores(clips, np.concatenate(rows))
-        parts = np.split(scores, np.cumsum([len(part) for part in rows])[:-1])
+        boxes = [waiting[key].boxes for key in keys]
+        scores = self.scores(clips, boxes_in_clips(boxes, info, *clips.shape[2:4]))
+        parts = np.split(scores, np.cumsum([len(each) for each in boxes])[:-1])
         answered = list(waiting)
         for key, part in zip(keys, parts):
             moment = waiting[key]
@@ -180,32 +157,3 @@ def detected(reader: FrameSource, detector: Detector, step: float) -> Iterator[K
             boxes = (answer if isinstance(answer, Boxes) else Boxes(as_array(answer))).clipped(info.width, info.height)
             inside = np.flatnonzero((boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all(1))
             yield KeyFrame(reader.uri, time, boxes.take(inside))
-
-
-def key_times(info: VideoInfo, step: float) -> list[float]:
-    """The middles of all spans of `step` seconds in a video; of a shorter video its middle."""
-    count = int(info.duration / step + 0.5)
-    return [(number + 0.5) * step for number in range(count)] or [info.duration / 2]
-
-
-def gather(moments: Iterable[FrameActions]) -> tuple[PersonActions, ...]:
-    """The people of all moments, each with its boxes and scores, in the order of their numbers."""
-    names: dict[int, str | None] = {}
-    boxes: dict[int, list[tuple[float, np.ndarray]]] = {}
-    actions: dict[int, list[tuple[float, np.ndarray]]] = {}
-    for moment in moments:
-        for row, number in enumerate(moment.persons):
-            names.setdefault(number, moment.boxes.persons[row])
-            boxes.setdefault(number, []).append((moment.time, moment.boxes.xyxy[row]))
-            if moment.scores is not None:
-                actions.setdefault(number, []).append((moment.time, moment.scores[row]))
-    persons = []
-    for number in sorted(boxes):
-        times, xyxy = zip(*boxes[number])
-        action_times, scores = zip(*actions[number]) if number in actions else ((), np.zeros((0, 0), np.float32))
-        persons.append(
-            PersonActions(
-                number, names[number], np.array(times), np.array(xyxy), np.array(action_times, float), np.array(scores)
-            )
-        )
-    return tuple(persons)

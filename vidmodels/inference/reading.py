@@ -15,6 +15,7 @@ import numpy as np
 
 from vidmodels.core.entry import AudioSpec, InputSpec
 from vidmodels.core.errors import MediaError, MediaLimitError
+from vidmodels.data.boxed_clips import centred_request, read_whole_frames
 from vidmodels.data.frames import open_sample
 from vidmodels.data.hearing import read_spans
 from vidmodels.data.nursery import Nursery
@@ -70,6 +71,36 @@ async def read_video(
             yield found
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Clips around key frames. numbers: which of the key frames that were asked for; clips: uint8 [N, T, H, W, C], whole."""
+
+    numbers: tuple[int, ...]
+    clips: np.ndarray
+
+
+async def read_moments(
+    nursery: Nursery, uri: str, name: str, spec: InputSpec, times: Sequence[float], limits: Limits = UNTRUSTED, batch: int = 4
+) -> AsyncGenerator[VideoInfo | Moments, None]:
+    """The header of a video, then the clips around key frames (seconds) as a detector of actions takes them, in groups.
+
+    Raises MediaError and MediaLimitError.
+    """
+    order = {"do": "moments", "uri": uri, "spec": dataclasses.asdict(spec), "times": list(times), "batch": batch,
+             "limits": dataclasses.asdict(limits)}  # fmt: skip
+    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
+        async for header, body in messages:
+            try:
+                if "info" in header:
+                    yield VideoInfo(**header["info"])
+                    continue
+                numbers = tuple(int(number) for number in header["numbers"])
+                clips = np.frombuffer(body, np.uint8).reshape([int(side) for side in header["shape"]])
+            except (KeyError, TypeError, ValueError) as error:
+                raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+            yield Moments(numbers, clips)
+
+
 async def probe_video(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> VideoInfo:
     """The header of a video, its first frame decoded in a child. Raises MediaError and MediaLimitError."""
     header, _ = await nursery.ask({"do": "probe", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
@@ -92,13 +123,15 @@ def _group(header: dict[str, Any], body: bytes) -> Group:
 
 
 def obey(order: dict[str, Any], send: Callable[..., None]) -> None:
-    """What a child of the nursery does: `probe`, or `windows`."""
+    """What a child of the nursery does: `probe`, `windows` or `moments`."""
     limits, uri, name = Limits(**order["limits"]), order["uri"], order["name"]
     try:
         with open_sample(uri, None, limits) as video:
             send({"info": dataclasses.asdict(video.info)})
             if order["do"] == "windows":
                 _send_windows(video, order, send)
+            elif order["do"] == "moments":
+                _send_moments(video, order, send)
     except (MediaError, MediaLimitError) as error:
         # the caller knows the file by its own name, not by where it was spooled
         raise type(error)(str(error).replace(uri, name)) from None
@@ -128,6 +161,14 @@ def _send_windows(video: Video, order: dict[str, Any], send: Callable[..., None]
                 "sound": waves is not None,
             }
             send(header, clips, *([] if waves is None else [waves]))
+
+
+def _send_moments(video: Video, order: dict[str, Any], send: Callable[..., None]) -> None:
+    spec, times = spec_of(order["spec"]), order["times"]
+    for begin in range(0, len(times), order["batch"]):
+        part = times[begin : begin + order["batch"]]
+        clips = read_whole_frames(video, [centred_request(time, spec, video.info) for time in part], spec.view_size)
+        send({"numbers": list(range(begin, begin + len(part))), "shape": clips.shape}, clips)
 
 
 def _counted(spans: Iterator[Span], views: Views, name: str) -> Iterator[Span]:
