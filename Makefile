@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 ARGS ?=
 PORT ?= 8000
-FIRST_MODEL := slowfast_tiny --schedule.max-steps 300 --run.pictures False
+FIRST_MODEL := slowfast_tiny --schedule.max-steps 300 --run.backend local --run.pictures False
 CONSTRAINTS := infra/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -c $(CONSTRAINTS)
 

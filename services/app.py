@@ -8,11 +8,13 @@ from services.decoding.deployment import decoder_deployment
 from services.gateway.deployment import gateway_deployment
 from services.models.keeper import Keeper
 from services.settings import ServiceSettings
+from services.streams.host import stream_deployment
 
 
 def build(args: ServiceSettings) -> serve.Application:
-    """The gateway with the decoders and the keeper behind it; the keeper deploys the models. Unknown keys are refused."""
+    """The gateway with decoders, streams and the keeper, which deploys the models. Unknown keys are refused."""
     keeper = serve.deployment(
         name="keeper", num_replicas=1, ray_actor_options={"num_cpus": 0}, health_check_period_s=5, max_ongoing_requests=64
     )(Keeper)
-    return gateway_deployment(args, keeper.bind(args), decoder_deployment(args.decoder))
+    bound = keeper.bind(args)
+    return gateway_deployment(args, bound, decoder_deployment(args.decoder), stream_deployment(args, bound))

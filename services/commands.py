@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import signal
 import socket
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,10 +41,7 @@ def serve(argv: Sequence[str]) -> int:
     tokens = TokenFile(settings.tokens or storage_folder() / "tokens.json")
     tokens.drop_expired()
     text, _ = tokens.create("vidmodels serve", SESSION_DAYS)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return run_here(settings, options.host, options.port, text, stop)
+    return run_here(settings, options.host, options.port, text)
 
 
 def token(argv: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 import urllib.error
@@ -18,8 +19,8 @@ APP = "gateway"
 POLL_S = 0.5
 
 
-def run_here(settings: ServiceSettings, host: str, port: int, token: str, stop: threading.Event) -> int:
-    """Serve until `stop` is set; 0. Raises RunError where the service does not come up."""
+def run_here(settings: ServiceSettings, host: str, port: int, token: str) -> int:
+    """Serve until SIGTERM or SIGINT; 0. Call it from the main thread. Raises RunError where the service does not come up."""
     import ray
     from ray import serve
 
@@ -32,6 +33,7 @@ def run_here(settings: ServiceSettings, host: str, port: int, token: str, stop: 
         address="local", num_cpus=_cores(settings), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         configure_logging=False,
     )  # fmt: skip
+    stop = _stop_at_signals()  # now: `ray.init` puts a handler of its own in place, which aborts
     try:
         serve.start(http_options={"host": host, "port": port, "request_timeout_s": settings.limits.deadline_s + 30})
         serve.run(build(settings), name=APP, route_prefix="/")
@@ -44,6 +46,13 @@ def run_here(settings: ServiceSettings, host: str, port: int, token: str, stop: 
         serve.shutdown()
         ray.shutdown()
     return 0
+
+
+def _stop_at_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _cores(settings: ServiceSettings) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import generate_latest
@@ -23,6 +24,7 @@ from services.gateway.backend import Backend
 from services.gateway.gate import Gate, Metrics
 from services.gateway.spool import Spool
 from services.gateway.stores import named_video
+from services.gateway.streams import add_stream_routes
 from services.gateway.upload import Upload, received
 from services.models.keeper import Table
 from services.problems import Problem
@@ -51,8 +53,10 @@ def make_app(backend: Backend, settings: ServiceSettings, tokens: TokenFile, pro
     _add_state_routes(app, backend, metrics)
     for task in TASKS.values():
         _add_task_route(app, task, backend, settings, spool, metrics)
+    add_stream_routes(app, backend, settings, spool)
     _add_page(app)
     app.add_exception_handler(HTTPException, _as_problem)
+    app.add_exception_handler(RequestValidationError, _as_invalid)
     app.add_middleware(Gate, Access(tokens), settings.limits, settings.max_requests, metrics, proxied)
     if settings.cors_origins:
         app.add_middleware(
@@ -172,6 +176,15 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return Response((PAGE / "index.html").read_bytes(), media_type="text/html")
+
+
+async def _as_invalid(request: Request, error: Exception) -> Response:
+    """A parameter of the path or the address that is wrong."""
+    assert isinstance(error, RequestValidationError)
+    fault = error.errors()[0]
+    field = str(fault["loc"][-1])
+    problem = Problem("invalid", f"{field}: {fault['msg']}", field=field)
+    return JSONResponse(problem.to_dict(request.scope["state"]["request_id"]), problem.status)
 
 
 async def _as_problem(request: Request, error: Exception) -> Response:

@@ -26,12 +26,15 @@ class Backend(Protocol):
     async def answer(self, job: Job) -> dict[str, Any]:
         """The result of a job. Raises Problem."""
 
+    async def stream(self, method: str, stream_id: str, *arguments: Any) -> Any:
+        """What `StreamHost.METHOD` of the replica that has this stream answers. Raises Problem."""
+
 
 class ServeBackend:
     """Handles of the deployments. A job whose decoder dies is given to another one once: all jobs may be repeated."""
 
-    def __init__(self, keeper: Any, decoder: Any) -> None:
-        self._keeper, self._decoder = keeper, decoder
+    def __init__(self, keeper: Any, decoder: Any, streams: Any = None) -> None:
+        self._keeper, self._decoder, self._streams = keeper, decoder, streams
         self._table = Table()
         self._asked = -TABLE_S
         self._asking: asyncio.Task[None] | None = None
@@ -57,6 +60,26 @@ class ServeBackend:
             except (RayActorError, DeploymentUnavailableError):
                 if attempt == 2:
                     raise Problem("overloaded", "the decoders were lost while they answered: try again", None, 1) from None
+                continue
+            if isinstance(found, Problem):
+                raise found
+            return found
+        raise AssertionError
+
+    async def stream(self, method: str, stream_id: str, *arguments: Any) -> Any:
+        from ray.exceptions import RayActorError
+        from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+        handle = getattr(self._streams.options(session_id=stream_id), method)
+        for attempt in (1, 2):
+            try:
+                found = await handle.remote(stream_id, *arguments)
+            except BackPressureError:
+                raise Problem("overloaded", "the streams' replicas have as much work as they can hold", None, 1) from None
+            except (RayActorError, DeploymentUnavailableError):
+                # what was asked of a replica that died may have been done: a frame that was taken is not taken twice
+                if attempt == 2 or method == "create":
+                    raise Problem("stream_lost", "the replica of the stream was lost: create a new one") from None
                 continue
             if isinstance(found, Problem):
                 raise found

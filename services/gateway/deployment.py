@@ -14,12 +14,12 @@ from services.tokens import TokenFile
 class Gateway:
     """Holds the routes, and the handles of what is behind them."""
 
-    def __init__(self, settings: ServiceSettings, keeper: Any, decoder: Any) -> None:
+    def __init__(self, settings: ServiceSettings, keeper: Any, decoder: Any, streams: Any) -> None:
         from services.gateway.backend import ServeBackend
 
         logging.getLogger("services").setLevel(logging.INFO)
         self._settings = settings
-        self._backend = ServeBackend(keeper, decoder)
+        self._backend = ServeBackend(keeper, decoder, streams)
 
     def __serve_build_asgi_app__(self):  # what `serve.ingress()` asks for on each replica
         from services.gateway.app import make_app
@@ -32,7 +32,7 @@ def token_path(settings: ServiceSettings) -> str:
     return settings.tokens or str(storage_folder() / "tokens.json")
 
 
-def gateway_deployment(settings: ServiceSettings, keeper: Any, decoder: Any) -> serve.Application:
+def gateway_deployment(settings: ServiceSettings, keeper: Any, decoder: Any, streams: Any) -> serve.Application:
     """The deployment, bound to its settings and to those behind it."""
     deployment = serve.deployment(
         name="gateway",
@@ -45,4 +45,4 @@ def gateway_deployment(settings: ServiceSettings, keeper: Any, decoder: Any) -> 
         graceful_shutdown_timeout_s=30,
         graceful_shutdown_wait_loop_s=1,
     )
-    return deployment(serve.ingress()(Gateway)).bind(settings, keeper, decoder)
+    return deployment(serve.ingress()(Gateway)).bind(settings, keeper, decoder, streams)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from pipelines.common import commands
@@ -196,3 +199,96 @@ class Load:
                     self.versions.append(response.headers["x-model-version"])
                 else:
                     self.failures.append((response.status_code, json.dumps(response.json())))
+
+
+def pictures(count: int) -> list[tuple[float, bytes]]:
+    """Frames of a camera: times and JPEGs."""
+    import cv2
+
+    found = []
+    for number in range(count):
+        frame = np.full((48, 64, 3), 40, np.uint8)
+        frame[10:30, 2 * number % 40 : 2 * number % 40 + 20] = (200, 120, 30)
+        found.append((number / 12, cv2.imencode(".jpg", frame)[1].tobytes()))
+    return found
+
+
+def push(service: Running, stream: str, frames, headers=None) -> list[dict]:
+    """Push frames one by one; the answers that came back."""
+    base = f"http://127.0.0.1:{service.port}/v1/streams/{stream}/frames"
+    headers = {**(headers or service.headers), "content-type": "image/jpeg"}
+    rows: list[dict] = []
+    for at, picture in frames:
+        response = httpx.post(base, params={"time": at}, content=picture, headers=headers, timeout=60)
+        assert response.status_code == 200, response.text
+        rows += response.json()["results"]
+    return rows
+
+
+def create(service: Running, **options) -> dict:
+    url = f"http://127.0.0.1:{service.port}/v1/streams"
+    response = httpx.post(url, json={"model": "moves", "fps": 12, **options}, headers=service.headers, timeout=60)
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+def test_a_stream_answers_window_by_window_and_ends_with_its_events(service):
+    made = create(service, stride=0.5)
+    assert (made["window"], made["hop"]) == pytest.approx((16 / 12, 0.5))
+    rows = push(service, made["id"], pictures(36))
+    assert [row["number"] for row in rows] == [0, 1, 2, 3]
+    assert [row["start"] for row in rows] == pytest.approx([0, 0.5, 1, 1.5])
+    address = f"http://127.0.0.1:{service.port}/v1/streams/{made['id']}"
+    told = []
+    with httpx.stream("GET", f"{address}/events?after=0", headers=service.headers, timeout=60) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        closed = threading.Thread(target=lambda: httpx.delete(address, headers=service.headers, timeout=60))
+        closed.start()
+        for line in response.iter_lines():
+            told.append(line)
+            if line == "event: end":
+                break
+    closed.join()
+    numbers = [json.loads(line.removeprefix("data: "))["number"] for line in told if line.startswith('data: {"number"')]
+    assert numbers == [1, 2, 3]
+    gone = httpx.get(f"{address}/events", headers=service.headers, timeout=60)
+    assert (gone.status_code, gone.json()["error"]["code"]) == (404, "unknown_stream")
+    assert not list((service.folder / "spool").glob("stream-*"))
+
+
+def test_a_stream_goes_on_with_equal_answers_after_its_replica_was_killed(service):
+    from ray import serve
+
+    frames = pictures(60)
+    calm = push(service, create(service, stride=0.5)["id"], frames)
+    made = create(service, stride=0.5)
+    rows = push(service, made["id"], frames[:31])
+    handle = serve.get_deployment_handle("streams", "gateway").options(session_id=made["id"])
+    os.kill(handle.pid.remote().result(), signal.SIGKILL)
+    rows += push(service, made["id"], frames[31:])
+    assert [row["number"] for row in rows] == [row["number"] for row in calm]
+    for row, other in zip(rows, calm):
+        assert row["scores"] == pytest.approx(other["scores"], abs=1e-6)
+
+
+def test_a_websocket_takes_frames_and_another_token_sees_no_stream(service):
+    import struct
+
+    from websockets.sync.client import connect
+
+    made = create(service)
+    other, _ = TokenFile(service.folder / "tokens.json").create("other")
+    address = f"127.0.0.1:{service.port}/v1/streams/{made['id']}"
+    stranger = httpx.delete(f"http://{address}", headers={"Authorization": f"Bearer {other}"}, timeout=60)
+    assert (stranger.status_code, stranger.json()["error"]["code"]) == (404, "unknown_stream")
+    rows = []
+    with connect(f"ws://{address}/ws", additional_headers=service.headers) as socket:
+        for at, picture in pictures(20):
+            socket.send(struct.pack("!d", at) + picture)
+            rows += json.loads(socket.recv())["results"]
+        socket.send(b"short")
+        assert json.loads(socket.recv())["error"]["code"] == "invalid"
+        socket.send(struct.pack("!d", 9.0) + b"no picture")
+        assert json.loads(socket.recv())["error"]["code"] == "media_unreadable"
+    assert [row["number"] for row in rows] == [0]
+    assert rows[0]["top"][0]["name"] in CLASSES

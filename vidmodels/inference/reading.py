@@ -19,7 +19,7 @@ from vidmodels.data.boxed_clips import centred_request, read_whole_frames
 from vidmodels.data.frames import open_sample
 from vidmodels.data.hearing import read_spans
 from vidmodels.data.nursery import Nursery
-from vidmodels.data.probe import UNTRUSTED, Limits, VideoInfo
+from vidmodels.data.probe import UNTRUSTED, Limits, VideoInfo, read_image
 from vidmodels.data.storage import is_picture
 from vidmodels.inference.windows import Span, Video, read_clips, view_spans, window_seconds, window_spans
 
@@ -101,6 +101,15 @@ async def read_moments(
             yield Moments(numbers, clips)
 
 
+async def read_picture(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> np.ndarray:
+    """A picture as uint8 [H, W, 3], decoded in a child. Raises MediaError and MediaLimitError."""
+    header, body = await nursery.ask({"do": "picture", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
+    try:
+        return np.frombuffer(body, np.uint8).reshape([int(side) for side in header["shape"]])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+
+
 async def probe_video(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> VideoInfo:
     """The header of a video, its first frame decoded in a child. Raises MediaError and MediaLimitError."""
     header, _ = await nursery.ask({"do": "probe", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
@@ -123,9 +132,13 @@ def _group(header: dict[str, Any], body: bytes) -> Group:
 
 
 def obey(order: dict[str, Any], send: Callable[..., None]) -> None:
-    """What a child of the nursery does: `probe`, `windows` or `moments`."""
+    """What a child of the nursery does: `probe`, `windows`, `moments` or `picture`."""
     limits, uri, name = Limits(**order["limits"]), order["uri"], order["name"]
     try:
+        if order["do"] == "picture":
+            picture = read_image(uri, limits)
+            send({"shape": picture.shape}, picture)
+            return
         with open_sample(uri, None, limits) as video:
             send({"info": dataclasses.asdict(video.info)})
             if order["do"] == "windows":
