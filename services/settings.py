@@ -145,7 +145,9 @@ class ServiceSettings(Section):
     gateways: int = Field(1, ge=1)
     """Replicas of the gateway."""
     max_requests: int = Field(256, ge=1)
-    """Requests that a gateway holds."""
+    """Requests of all kinds that a gateway holds."""
+    max_media: int = Field(64, ge=1)
+    """Requests about videos that a gateway holds; further ones are refused before their body is read."""
     limits: LimitSection = LimitSection()
     host: HostSection = HostSection()
     hosts: dict[str, HostSection] = {}

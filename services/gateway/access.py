@@ -67,5 +67,23 @@ class Access:
             use.ongoing -= 1
 
 
+class Admission:
+    """Lets at most so many requests about media in: what is too much is refused before its body is read."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._inside = most, 0
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the places. Raises Problem (overloaded)."""
+        if self._inside >= self._most:
+            raise Problem("overloaded", "the service has as many videos as it can hold: try again later", retry_after=1)
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+
 def is_open(path: str) -> bool:
     return any(path == known or (known.endswith("/") and len(known) > 1 and path.startswith(known)) for known in OPEN)

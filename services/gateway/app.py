@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from services.catalogue import ServedInfo
 from services.decoding.answers import Job
 from services.gateway import schemas
-from services.gateway.access import Access
+from services.gateway.access import Access, Admission
 from services.gateway.backend import Backend
 from services.gateway.gate import Gate, Metrics
 from services.gateway.spool import Spool
@@ -51,8 +51,9 @@ def make_app(backend: Backend, settings: ServiceSettings, tokens: TokenFile, pro
         title="vidmodels", version=importlib.metadata.version("vidmodels"), lifespan=lifespan, redoc_url=None, docs_url=None
     )  # fmt: skip  (their pages would load scripts from elsewhere)
     _add_state_routes(app, backend, metrics)
+    admission = Admission(settings.max_media)
     for task in TASKS.values():
-        _add_task_route(app, task, backend, settings, spool, metrics)
+        _add_task_route(app, task, backend, settings, spool, metrics, admission)
     add_stream_routes(app, backend, settings, spool)
     _add_page(app)
     app.add_exception_handler(HTTPException, _as_problem)
@@ -100,9 +101,19 @@ def _add_state_routes(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
 
 
 def _add_task_route(
-    app: FastAPI, task: ServiceTask, backend: Backend, settings: ServiceSettings, spool: Spool, metrics: Metrics
+    app: FastAPI,
+    task: ServiceTask,
+    backend: Backend,
+    settings: ServiceSettings,
+    spool: Spool,
+    metrics: Metrics,
+    admission: Admission,
 ) -> None:
     async def route(request: Request) -> Response:
+        with admission.slot():
+            return await answered(request)
+
+    async def answered(request: Request) -> Response:
         async with received(request, spool, settings.limits) as upload:
             if upload.file is not None:
                 metrics.bytes.inc(upload.file.size)

@@ -271,6 +271,32 @@ def test_problems_of_the_backend_arrive_typed(service):
     assert response.headers["retry-after"] == "1"
 
 
+def test_more_videos_than_it_holds_are_refused_before_their_body_is_read(tmp_path):
+    service = make_service(tmp_path, max_media=2)
+    service.backend.slow = 0.5
+    read = []
+
+    async def body():
+        read.append(1)
+        yield VIDEO
+
+    async def ask(client):
+        def one(content):
+            return client.post("/v1/classify?model=moves", content=content, headers={"content-type": "video/mp4"})
+
+        first = [asyncio.ensure_future(one(VIDEO)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        refused = await one(body())
+        return refused, await asyncio.gather(*first)
+
+    refused, first = run(service, ask)
+    assert (refused.status_code, error_of(refused)["code"], refused.headers["retry-after"]) == (503, "overloaded", "1")
+    assert read == []
+    assert [response.status_code for response in first] == [200, 200]
+    service.backend.slow = 0
+    assert post(service).status_code == 200, "their places are free again"
+
+
 def test_a_fault_of_ours_is_told_without_its_words(service):
     service.backend.problem = ValueError("a secret path")  # type: ignore[assignment]
     response = post(service)
