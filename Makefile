@@ -26,7 +26,7 @@ export PYTHONUNBUFFERED ?= 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup pretrain serve test test-slow lint style types imports bench ray-head submit ray-stop clean
+.PHONY: help setup pretrain serve test test-slow lint style types imports validate bench ray-head submit ray-stop clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -74,13 +74,16 @@ types: $(VENV)/.stamp-dev
 imports: $(VENV)/.stamp-dev
 	$(BIN)/lint-imports
 
+validate: $(VENV)/.stamp-dev ## check infra/ offline: manifests, images, dashboards
+	$(BIN)/python infra/validate.py
+
 # a benchmark sets its own numbers of threads
 bench: $(VENV)/.stamp-bench ## the benchmarks (ARGS: names; none means all)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 clean: ## remove .venv, caches and build folders; runs/ stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find vidmodels pipelines services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find vidmodels pipelines services infra tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- the environment: one stamp for each set of extras
 

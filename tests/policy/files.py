@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("vidmodels", "pipelines", "services")
+CODE = ("vidmodels", "pipelines", "services", "infra")
 NOT_OURS = {"__pycache__", "runs", "mlruns", "data", "build", "dist", "venv"}
 
 
