@@ -1,4 +1,4 @@
-"""Mutated videos through the sandbox: `python -m tests.security.fuzz [--count 2000] [--seed 0]` prints what became of them.
+"""Mutated videos through the sandbox: `python -m tests.security [--count 2000] [--seed 0]` prints what became of them.
 
 Seeds are short clips of every codec in every container that can hold it. A mutation flips bytes, cuts the file, blanks a hole,
 doubles or moves a piece, or overwrites a length. A file may be refused, may kill its sandbox, or is decoded whole; what must
@@ -162,7 +162,7 @@ async def fuzz(count: int, seed: int, folder: Path, children: int = 2) -> Outcom
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.security.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.security", description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="mutated files (default: 2000)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -127,7 +127,7 @@ def test_more_frames_than_a_read_may_hold_are_refused(nursery, tmp_path):
 
 
 def test_mutated_videos_end_in_an_error_or_whole(tmp_path):
-    """`python -m tests.security.fuzz` has thousands of them."""
+    """`python -m tests.security` has thousands of them."""
     outcome = asyncio.run(fuzz(250, seed=7, folder=tmp_path))
     assert (outcome.hung, outcome.short, outcome.strange) == ([], [], [])
     assert outcome.counts["refused"] > 50
