@@ -66,7 +66,7 @@ def status(address: str, headers: Mapping[str, str] | None = None) -> int:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], address: str, log: Path, environment: Mapping[str, str] | None = None, limit_s: float = 120
+    command: list[str], address: str, log: Path, environment: Mapping[str, str] | None = None, limit_s: float = 500
 ) -> Iterator[None]:
     """A program, from its first answer at the address that is no 5xx to the end of the context."""
     with open(log, "wb") as output:
