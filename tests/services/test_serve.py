@@ -53,7 +53,7 @@ def service(ray_cluster, tmp_path_factory):
     made.token, _ = TokenFile(folder / "tokens.json").create("tests", per_minute=100_000, concurrent=1000)
     serve.start(http_options={"host": "127.0.0.1", "port": made.port})
     serve.run(build(settings), name="gateway", route_prefix="/")
-    wait_for(lambda: made.get("/readyz").status_code == 200, 120)
+    wait_for(lambda: made.get("/readyz").status_code == 200, 300)
     yield made
     serve.shutdown()
 
@@ -155,12 +155,12 @@ def test_updates_lose_no_request_and_a_version_that_does_not_load_gets_none(serv
     load = Load(service)
     with load:
         service.register(seed=1)
-        wait_for(lambda: "moves/2" in load.versions, 120)
+        wait_for(lambda: "moves/2" in load.versions, 300)
         service.register(seed=2)
         resolve("models:/moves@live", service.store).path.write_bytes(b"no weights")
-        wait_for(lambda: service.get("/v1/models").json()["failures"], 120)
+        wait_for(lambda: service.get("/v1/models").json()["failures"], 300)
         service.register(seed=3)
-        wait_for(lambda: load.versions[-1] == "moves/4", 120)
+        wait_for(lambda: load.versions[-1] == "moves/4", 300)
     assert load.failures == []
     assert "moves/3" not in load.versions
     order = [version for number, version in enumerate(load.versions) if version not in load.versions[:number]]
