@@ -78,9 +78,15 @@ class Session:
             self.used = time.monotonic()
             if at == self._stream.newest:
                 return []  # asked again after the death of a replica that had taken it
-            windows = self._stream.push(at, await self._read(picture))
+            stream = self._stream
+            before = (stream.number, stream.origin, stream.frames)
+            windows = stream.push(at, await self._read(picture))
+            try:
+                answers = [await self._answer(window) for window in windows]
+            except BaseException:
+                stream.restore(*before)  # as if it had not come, so that it may be pushed again
+                raise
             self.frames += 1
-            answers = [await self._answer(window) for window in windows]
             self.journal.add(at, picture)
             state = {"number": self._stream.number, "origin": self._stream.origin, "frames": self.frames}
             self.journal.progress(state, self._stream.frames[0][0])

@@ -90,7 +90,7 @@ class FrameStream:
         """The time of the newest frame; minus infinity before the first."""
         return self._frames[-1][0] if self._frames else -np.inf
 
-    def restore(self, number: int, origin: float, frames: list[tuple[float, np.ndarray]]) -> None:
+    def restore(self, number: int, origin: float | None, frames: list[tuple[float, np.ndarray]]) -> None:
         """Go on as a stream that had this `number` of windows, this `origin`, and these `frames`."""
         self.number, self._origin, self._frames = number, origin, deque(frames)
 
