@@ -20,7 +20,7 @@ def serve(argv: Sequence[str]) -> int:
     """`vidmodels serve [--config FILE] [--host H] [--port P]`: serve registered models until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(
         prog="vidmodels serve",
-        description="Serve registered models over HTTP on this machine, until SIGTERM or Ctrl-C. A token for this session is "
+        description="Serve registered models over HTTP on this machine, until SIGTERM or Ctrl-C. A token for a day is "
         "printed. On a cluster (RAY_ADDRESS) the service is deployed there and stays until `serve shutdown`.",
     )
     parser.add_argument("--config", metavar="FILE", help="settings as JSON (default: every registered model)")

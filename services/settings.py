@@ -64,48 +64,41 @@ class ModelSection(Section):
     """float32, bf16, or fast (bf16 where the hardware has units for it)."""
 
 
-class HostSection(Section):
-    """The replicas that compute."""
+class ReplicaSection(Section):
+    """How many replicas there are, what each takes, and how much it holds."""
 
     min_replicas: int = Field(1, ge=1)
     """Replicas that are always there."""
     max_replicas: int = Field(1, ge=1)
     """Replicas under load."""
-    target_ongoing: float = Field(4, gt=0)
-    """Calls of a replica at which another one is started."""
     cpus: float = Field(1, ge=0)
     """Logical cores of a replica; also its threads on a CPU."""
     gpus: float = Field(0, ge=0)
     """GPUs of a replica."""
     resources: dict[str, float] = {}
     """Ray resources of a replica, which bind it to a group of nodes."""
-    max_batch: int = Field(16, ge=1)
-    """Clips that are computed at once, of one request or of several."""
-    batch_wait_ms: float = Field(4, ge=0)
-    """How long a clip waits for others."""
     max_ongoing: int = Field(32, ge=1)
     """Calls that a replica holds."""
     max_queued: int = Field(64, ge=0)
     """Calls that wait for a replica; further ones are refused at once."""
 
 
-class DecoderSection(Section):
-    """The replicas that read media in sandboxes."""
+class HostSection(ReplicaSection):
+    """The replicas that compute."""
 
-    min_replicas: int = Field(1, ge=1)
-    """Replicas that are always there."""
-    max_replicas: int = Field(1, ge=1)
-    """Replicas under load."""
-    cpus: float = Field(1, ge=0)
-    """Logical cores of a replica."""
-    resources: dict[str, float] = {}
-    """Ray resources of a replica, which bind it to a group of nodes."""
+    target_ongoing: float = Field(4, gt=0)
+    """Calls of a replica at which another one is started."""
+    max_batch: int = Field(16, ge=1)
+    """Clips that are computed at once, of one request or of several."""
+    batch_wait_ms: float = Field(4, ge=0)
+    """How long a clip waits for others."""
+
+
+class DecoderSection(ReplicaSection):
+    """The replicas that read media in sandboxes; they use no GPU."""
+
     children: int = Field(2, ge=1)
     """Sandboxes of a replica that work at the same time."""
-    max_ongoing: int = Field(32, ge=1)
-    """Requests that a replica holds."""
-    max_queued: int = Field(64, ge=0)
-    """Requests that wait for a replica; further ones are refused at once."""
 
 
 class StreamSection(Section):

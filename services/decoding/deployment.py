@@ -12,6 +12,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from services.decoding.answers import ANSWERS, Job, Tools
 from services.models.served import Call
 from services.problems import Problem, problem_of
+from services.replicas import replica_options
 from services.settings import DecoderSection
 from vidmodels.core.errors import VidmodelsError
 from vidmodels.data.nursery import Nursery
@@ -61,20 +62,6 @@ async def computed(model: Any, call: Call) -> Any:
 
 def decoder_deployment(settings: DecoderSection) -> serve.Application:
     """The deployment, bound to its settings."""
-    deployment = serve.deployment(
-        name="decoder",
-        max_ongoing_requests=settings.max_ongoing,
-        max_queued_requests=settings.max_queued,
-        ray_actor_options={"num_cpus": settings.cpus, "resources": settings.resources},
-        health_check_period_s=5,
-        graceful_shutdown_timeout_s=30,
-        graceful_shutdown_wait_loop_s=1,
-        autoscaling_config={
-            "min_replicas": settings.min_replicas,
-            "max_replicas": max(settings.min_replicas, settings.max_replicas),
-            "target_ongoing_requests": 2 * settings.children,
-            "upscale_delay_s": 5,
-            "downscale_delay_s": 60,
-        },
-    )
+    options = replica_options(settings, 2 * settings.children)
+    deployment = serve.deployment(name="decoder", **options)
     return deployment(Decoder).bind(settings)

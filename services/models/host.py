@@ -10,6 +10,7 @@ from typing import Any
 from ray import serve
 
 from services.models.served import Call, ServedModel, Wanted, compute_all
+from services.replicas import replica_options
 from services.settings import HostSection
 from vidmodels.core.errors import WeightsError
 
@@ -62,22 +63,6 @@ def _loaded(wanted: Wanted, device: str) -> ServedModel:
 
 def host_app(wanted: list[Wanted], settings: HostSection, app: str) -> serve.Application:
     """The Serve application of some models."""
-    options: dict[str, Any] = {"num_cpus": settings.cpus, "num_gpus": settings.gpus, "resources": settings.resources}
-    deployment = serve.deployment(
-        name="models",
-        max_ongoing_requests=settings.max_ongoing,
-        max_queued_requests=settings.max_queued,
-        ray_actor_options=options,
-        max_constructor_retry_count=1,
-        health_check_period_s=5,
-        graceful_shutdown_timeout_s=30,
-        graceful_shutdown_wait_loop_s=1,
-        autoscaling_config={
-            "min_replicas": settings.min_replicas,
-            "max_replicas": max(settings.min_replicas, settings.max_replicas),
-            "target_ongoing_requests": settings.target_ongoing,
-            "upscale_delay_s": 5,
-            "downscale_delay_s": 60,
-        },
-    )
+    options = replica_options(settings, settings.target_ongoing)
+    deployment = serve.deployment(name="models", max_constructor_retry_count=1, **options)
     return deployment(ModelHost).bind(wanted, settings, app)

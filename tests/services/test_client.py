@@ -7,21 +7,9 @@ import json
 import pytest
 
 from services.problems import Problem
-from tests.services.fake import listening, make_service
 from vidmodels.cli.main import main
 from vidmodels.client import Client
 from vidmodels.core.errors import ConfigError, ServiceError
-
-
-@pytest.fixture
-def service(tmp_path):
-    return make_service(tmp_path, stores={"clips": str(tmp_path)})
-
-
-@pytest.fixture
-def address(service):
-    with listening(service) as url:
-        yield url
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from playwright.sync_api import expect, sync_playwright
 
 from services.problems import Problem
 from tests.data.videos import write
-from tests.services.fake import listening, make_service
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
@@ -24,17 +23,6 @@ def browser():
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else [])
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def service(tmp_path):
-    return make_service(tmp_path)
-
-
-@pytest.fixture
-def address(service):
-    with listening(service) as url:
-        yield url
 
 
 @pytest.fixture
