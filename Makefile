@@ -60,7 +60,7 @@ test: $(VENV)/.stamp-dev ## the tests (ARGS: paths and options of pytest)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.stamp-dev ## the heavier tests: learning, faults
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m slow $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m slow --timeout 5400 $(ARGS)
 
 lint: style types imports ## style, types, import contracts
 

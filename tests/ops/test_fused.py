@@ -62,13 +62,17 @@ def test_one_pass_only_where_nothing_is_differentiated_or_recorded():
 
 
 @needs_one_pass
-def test_autocast_is_obeyed():
-    x, weight, bias, add, geometry = inputs(3)
-    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        assert fuses(x, weight) == supported
-        if supported:
-            assert conv_act(x, weight, bias, *geometry, "relu", add).dtype is torch.bfloat16
+@pytest.mark.parametrize("act", ["none", "relu", "silu"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_autocast_is_obeyed(dims, act):
+    x, weight, bias, add, geometry = inputs(dims)
+    with torch.no_grad():
+        expected = conv_act(x, weight, bias, *geometry, act, add)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert fuses(x, weight) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            answer = conv_act(x, weight, bias, *geometry, act, add)
+    assert answer.dtype is torch.bfloat16 or not fuses(x.bfloat16(), weight)
+    assert_close(answer.float(), expected, rtol=0.05, atol=0.05)
 
 
 def test_gradients_of_a_sum_reach_both():

@@ -264,7 +264,7 @@ def test_a_stream_goes_on_with_equal_answers_after_its_replica_was_killed(servic
     made = create(service, stride=0.5)
     rows = push(service, made["id"], frames[:31])
     handle = serve.get_deployment_handle("streams", "gateway").options(session_id=made["id"])
-    os.kill(handle.pid.remote().result(), signal.SIGKILL)
+    os.kill(handle.pid.remote().result(timeout_s=60), signal.SIGKILL)
     rows += push(service, made["id"], frames[31:])
     assert [row["number"] for row in rows] == [row["number"] for row in calm]
     for row, other in zip(rows, calm):
@@ -285,10 +285,10 @@ def test_a_websocket_takes_frames_and_another_token_sees_no_stream(service):
     with connect(f"ws://{address}/ws", additional_headers=service.headers) as socket:
         for at, picture in pictures(20):
             socket.send(struct.pack("!d", at) + picture)
-            rows += json.loads(socket.recv())["results"]
+            rows += json.loads(socket.recv(60))["results"]
         socket.send(b"short")
-        assert json.loads(socket.recv())["error"]["code"] == "invalid"
+        assert json.loads(socket.recv(60))["error"]["code"] == "invalid"
         socket.send(struct.pack("!d", 9.0) + b"no picture")
-        assert json.loads(socket.recv())["error"]["code"] == "media_unreadable"
+        assert json.loads(socket.recv(60))["error"]["code"] == "media_unreadable"
     assert [row["number"] for row in rows] == [0]
     assert rows[0]["top"][0]["name"] in CLASSES

@@ -47,8 +47,11 @@ def conv_act(
         inner = "none" if add is not None else _ONEDNN[act]
         y = torch.ops.mkldnn._convolution_pointwise.default(x, weight, bias, *geometry, inner, [], "")
         return y if add is None else activate(y, act, add)
-    after = None if act == "none" else _ONEDNN[act]
-    return torch.ops.mkldnn._convolution_pointwise.binary(x, add, weight, bias, *geometry, "add", 1.0, after, [], "")
+    # torch 2.14 knows no sum with relu in bfloat16
+    inside = act == "relu" and x.dtype is torch.float32
+    after = "relu" if inside else None
+    y = torch.ops.mkldnn._convolution_pointwise.binary(x, add, weight, bias, *geometry, "add", 1.0, after, [], "")
+    return y if inside else activate(y, act)
 
 
 def activate(x: Tensor, act: Activation, add: Tensor | None = None) -> Tensor:
