@@ -87,6 +87,23 @@ def test_crashes_are_counted(manifest):
         list(LocalLoader(reader, None, 1, max_crashes=1).batches([range(3), range(3, 6)]))
 
 
+def test_a_batch_whose_memory_went_with_its_process_is_read_again(manifest, tmp_path, monkeypatch):
+    reader = TrainReader((manifest,), Order([6], seed=1), CLIP, 1)
+    numbers = [range(first, first + 3) for first in range(0, 12, 3)]
+    real, asked = LocalLoader._loader, []
+
+    def dying(loader, numbers):
+        asked.append(len(numbers))
+        yield from list(real(loader, numbers))[: 1 if len(asked) == 1 else None]
+        if len(asked) == 1:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(LocalLoader, "_loader", dying)
+    batches = list(LocalLoader(reader, FileLedger(tmp_path), 1).batches(numbers))
+    assert asked == [4, 3]
+    assert [batch.numbers.tolist() for batch in batches] == [list(part) for part in numbers]
+
+
 def test_errors_of_the_program_are_not_taken_for_crashes(manifest):
     reader = TrainReader((manifest,), Order([6]), CLIP, 1)
     with pytest.raises(IndexError):

@@ -53,8 +53,8 @@ class LocalLoader:
                     yield batch
                     position += 1
                 return
-            except RuntimeError as error:
-                if "exited unexpectedly" not in str(error):
+            except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+                if not _is_of_a_death(error):
                     raise
                 crashes += 1
                 log.warning("a loader process died while decoding; its videos are tried apart (%d of %d)", crashes,
@@ -73,6 +73,16 @@ class LocalLoader:
             prefetch_factor=2,
             multiprocessing_context=_clean_context(),
         )
+
+
+def _is_of_a_death(error: Exception) -> bool:
+    """Whether torch's loader failed because one of its processes died, and not with an error of the reader.
+
+    A process may die after it announced a batch whose memory was not fetched from it yet: then its socket is what fails.
+    """
+    if isinstance(error, RuntimeError):
+        return "exited unexpectedly" in str(error)
+    return "in DataLoader worker process" not in str(error)
 
 
 def _clean_context() -> BaseContext:
