@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import threading
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -15,81 +13,23 @@ import pytest
 
 from pipelines.common import commands
 from pipelines.common.resolvers import resolve
-from services.settings import ServiceSettings
 from services.tokens import TokenFile
 from tests.data.videos import write
-from tests.pipelines.stores import free_port, new_store, wait_for
-from vidmodels import zoo
+from tests.pipelines.stores import wait_for
+from tests.services.lab import CLASSES, Lab
+from tests.services.load import Load
 
 pytestmark = pytest.mark.ray
-
-CLASSES = ["left", "right", "up", "down"]
 
 
 @pytest.fixture(scope="module")
 def service(ray_cluster, tmp_path_factory):
     """A running service with one tiny model, registered as `moves`."""
-    from ray import serve
-
-    from services.app import build
-
-    folder = tmp_path_factory.mktemp("service")
-    store = new_store(folder)
-    made = Running(folder, store, free_port())
-    made.register(seed=0)
-    settings = ServiceSettings.model_validate(
-        {
-            "models": [{"source": "models:/moves@live"}],
-            "registry": store,
-            "poll_s": 0.3,
-            "tokens": str(folder / "tokens.json"),
-            "spool": str(folder / "spool"),
-            "spool_free_mb": 1,
-            "limits": {"deadline_s": 60, "seconds": 30},
-            "host": {"cpus": 0.5},
-            "decoder": {"cpus": 0.5},
-        }
-    )
-    made.token, _ = TokenFile(folder / "tokens.json").create("tests", per_minute=100_000, concurrent=1000)
-    serve.start(http_options={"host": "127.0.0.1", "port": made.port})
-    serve.run(build(settings), name="gateway", route_prefix="/")
-    wait_for(lambda: made.get("/readyz").status_code == 200, 300)
-    yield made
-    serve.shutdown()
-
-
-class Running:
-    """The service of these tests, as its users meet it."""
-
-    def __init__(self, folder: Path, store: str, port: int) -> None:
-        self.folder, self.store, self.port, self.token = folder, store, port, ""
-        self.video = folder / "clip.mp4"
-        write(self.video, count=24, fps=12, size=(48, 64))
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=self.headers, timeout=60)
-
-    def ask(self, task: str = "classify", video: Path | None = None, **fields: str) -> httpx.Response:
-        with open(video or self.video, "rb") as stream:
-            return httpx.post(
-                f"http://127.0.0.1:{self.port}/v1/{task}", headers=self.headers, timeout=60,
-                data={"model": "moves", **fields}, files={"video": ("clip.mp4", stream, "video/mp4")},
-            )  # fmt: skip
-
-    def register(self, seed: int) -> None:
-        """A new version of `moves`, with weights of its own, which gets the alias `live`."""
-        import torch
-
-        torch.manual_seed(seed)
-        model = zoo.create_model("c2d_tiny", num_classes=len(CLASSES))
-        path = self.folder / f"weights-{seed}.safetensors"
-        zoo.save_weights(model, path, {"classes": CLASSES})
-        words = ["--model", "c2d_tiny", "--as", "moves", "--alias", "live", "--tracking-uri", self.store]
-        assert commands.register([str(path), *words]) == 0
+    half = {"cpus": 0.5}
+    lab = Lab(tmp_path_factory.mktemp("service"), limits={"deadline_s": 60, "seconds": 30}, host=half, decoder=half)
+    lab.start()
+    yield lab
+    lab.stop()
 
 
 def test_an_answer_is_that_of_the_predictor(service):
@@ -98,7 +38,7 @@ def test_an_answer_is_that_of_the_predictor(service):
     response = service.ask(num_clips="3")
     assert response.status_code == 200, response.text
     body = response.json()
-    expected = Predictor(str(service.folder / "weights-0.safetensors")).predict(str(service.video), num_clips=3)
+    expected = Predictor(str(service.weights(0))).predict(str(service.video), num_clips=3)
     assert body["scores"] == pytest.approx(expected.scores.tolist(), abs=1e-5)
     assert body["classes"] == CLASSES
     assert [window["start"] for window in body["windows"]] == pytest.approx([w.start for w in expected.windows])
@@ -112,7 +52,7 @@ def test_features_and_explanations_answer_too(service):
     from vidmodels import Predictor
 
     found = service.ask("features").json()["embeddings"]
-    expected = Predictor(str(service.folder / "weights-0.safetensors")).features(str(service.video))
+    expected = Predictor(str(service.weights(0))).features(str(service.video))
     assert len(found) == len(expected)
     assert found[0]["vector"] == pytest.approx(expected[0].vector.tolist(), abs=1e-5)
     explained = service.ask("explain", windows="1", frames="2", target="up").json()
@@ -151,54 +91,34 @@ def test_a_video_over_the_limit_is_refused_before_it_is_decoded(service, tmp_pat
     assert "the limit is 30" in error["message"]
 
 
-def test_updates_lose_no_request_and_a_version_that_does_not_load_gets_none(service):
-    load = Load(service)
-    with load:
-        service.register(seed=1)
+def test_updates_lose_no_request_and_a_version_that_does_not_load_gets_none(service, tmp_path, capsys):
+    for name in ("jump", "run"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            write(tmp_path / name / f"{number}.mp4", 20, size=(32, 40))
+    with Load(service, service.video.read_bytes()) as load:
+        wait_for(lambda: bool(load.versions), 60)
+        service.fine_tune(tmp_path)
         wait_for(lambda: "moves/2" in load.versions, 300)
+        assert service.ask().json()["classes"] == ["jump", "run"]
         service.register(seed=2)
         resolve("models:/moves@live", service.store).path.write_bytes(b"no weights")
         wait_for(lambda: service.get("/v1/models").json()["failures"], 300)
         service.register(seed=3)
         wait_for(lambda: load.versions[-1] == "moves/4", 300)
-    assert load.failures == []
-    assert "moves/3" not in load.versions
+    assert [shot for shot in load.shots if shot.status != 200] == []
     order = [version for number, version in enumerate(load.versions) if version not in load.versions[:number]]
     assert order == ["moves/1", "moves/2", "moves/4"]
+    # what an answer said of its model leads to what the model was made from
+    capsys.readouterr()
+    assert commands.lineage([order[1], "--tracking-uri", service.store, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert all(told[key] for key in ("checkpoint_sha256", "recipe_hash", "code_version", "dataset_digest", "metrics"))
+    assert told["params"]["schedule.max_steps"] == "4"
 
 
 def test_everything_spooled_is_gone(service):
-    wait_for(lambda: not list((service.folder / "spool").iterdir()), 10)
-
-
-class Load:
-    """Requests one after the other in a thread, while the body of the `with` does something."""
-
-    def __init__(self, service: Running) -> None:
-        self.service, self.versions, self.failures = service, [], []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._go()))
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        wait_for(lambda: bool(self.versions), 60)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    async def _go(self) -> None:
-        url = f"http://127.0.0.1:{self.service.port}/v1/classify?model=moves&num_clips=1"
-        headers = {**self.service.headers, "content-type": "video/mp4"}
-        content = self.service.video.read_bytes()
-        async with httpx.AsyncClient(timeout=60, headers=headers) as client:
-            while not self._stop.is_set():
-                response = await client.post(url, content=content)
-                if response.status_code == 200:
-                    self.versions.append(response.headers["x-model-version"])
-                else:
-                    self.failures.append((response.status_code, json.dumps(response.json())))
+    wait_for(lambda: not list(service.spool.iterdir()), 10)
 
 
 def pictures(count: int) -> list[tuple[float, bytes]]:
@@ -213,9 +133,9 @@ def pictures(count: int) -> list[tuple[float, bytes]]:
     return found
 
 
-def push(service: Running, stream: str, frames, headers=None) -> list[dict]:
+def push(service: Lab, stream: str, frames, headers=None) -> list[dict]:
     """Push frames one by one; the answers that came back."""
-    base = f"http://127.0.0.1:{service.port}/v1/streams/{stream}/frames"
+    base = f"{service.url}/v1/streams/{stream}/frames"
     headers = {**(headers or service.headers), "content-type": "image/jpeg"}
     rows: list[dict] = []
     for at, picture in frames:
@@ -225,8 +145,8 @@ def push(service: Running, stream: str, frames, headers=None) -> list[dict]:
     return rows
 
 
-def create(service: Running, **options) -> dict:
-    url = f"http://127.0.0.1:{service.port}/v1/streams"
+def create(service: Lab, **options) -> dict:
+    url = f"{service.url}/v1/streams"
     response = httpx.post(url, json={"model": "moves", "fps": 12, **options}, headers=service.headers, timeout=60)
     assert response.status_code == 201, response.text
     return response.json()
@@ -238,7 +158,7 @@ def test_a_stream_answers_window_by_window_and_ends_with_its_events(service):
     rows = push(service, made["id"], pictures(36))
     assert [row["number"] for row in rows] == [0, 1, 2, 3]
     assert [row["start"] for row in rows] == pytest.approx([0, 0.5, 1, 1.5])
-    address = f"http://127.0.0.1:{service.port}/v1/streams/{made['id']}"
+    address = f"{service.url}/v1/streams/{made['id']}"
     told = []
     with httpx.stream("GET", f"{address}/events?after=0", headers=service.headers, timeout=60) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -253,7 +173,7 @@ def test_a_stream_answers_window_by_window_and_ends_with_its_events(service):
     assert numbers == [1, 2, 3]
     gone = httpx.get(f"{address}/events", headers=service.headers, timeout=60)
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "unknown_stream")
-    assert not list((service.folder / "spool").glob("stream-*"))
+    assert not list(service.spool.glob("stream-*"))
 
 
 def test_a_stream_goes_on_with_equal_answers_after_its_replica_was_killed(service):
