@@ -90,8 +90,8 @@ class HostSection(ReplicaSection):
     """Calls of a replica at which another one is started."""
     max_batch: int = Field(16, ge=1)
     """Clips that are computed at once, of one request or of several."""
-    batch_wait_ms: float = Field(4, ge=0)
-    """How long a clip waits for others."""
+    batch_wait_ms: float = Field(0, ge=0)
+    """How long a clip waits for others while nothing is computed; those that come during a batch are the next one."""
 
 
 class DecoderSection(ReplicaSection):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ray import serve
 
-from services.models.served import Call, ServedModel, Wanted, compute_all
+from services.models.served import Call, Fetch, ServedModel, Wanted, compute_all, fetching_apart
 from services.replicas import replica_options
 from services.settings import HostSection
 from vidmodels.core.errors import WeightsError
@@ -26,7 +29,9 @@ class ModelHost:
         if settings.cpus:
             torch.set_num_threads(max(int(settings.cpus), 1))
         device = "cuda" if settings.gpus else "cpu"
-        self._models = {each.name: _loaded(each, device) for each in wanted}
+        with fetching_apart() as fetch:
+            self._models = {each.name: _loaded(each, device, fetch) for each in wanted}
+        _return_memory()
         self._app = app
         # one thread, so that the event loop stays free for health checks and further calls
         self._thread = ThreadPoolExecutor(1, "compute")
@@ -53,12 +58,19 @@ class ModelHost:
         return await loop.run_in_executor(self._thread, compute_all, self._models, calls)
 
 
-def _loaded(wanted: Wanted, device: str) -> ServedModel:
+def _loaded(wanted: Wanted, device: str, fetch: Fetch) -> ServedModel:
     """A model in memory. Raises WeightsError that names it: the keeper reads which of a host's models is to blame."""
     try:
-        return ServedModel(wanted, device)
+        return ServedModel(wanted, device, fetch)
     except Exception as error:
         raise WeightsError(f"{wanted.registered}/{wanted.version} does not load: {error}") from error
+
+
+def _return_memory() -> None:
+    """Give back what loading took for a while: the C library keeps what other threads than the main one have freed."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def host_app(wanted: list[Wanted], settings: HostSection, app: str) -> serve.Application:

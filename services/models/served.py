@@ -5,9 +5,12 @@ N clips, T frames, S side of a model's crop, C colours, A audio samples, K class
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,17 +65,35 @@ class Rows:
     heard: tuple[bool, ...] | None = None
 
 
+Fetch = Callable[[str, str | None], str]
+"""From models:/NAME/VERSION and the address of its registry to a file of this machine."""
+
+
+def fetched(source: str, address: str | None) -> str:
+    """A `Fetch` in this process. Raises VidmodelsError."""
+    from vidmodels.zoo import registry
+
+    return str(registry(address).fetch(source).path)
+
+
+@contextlib.contextmanager
+def fetching_apart() -> Iterator[Fetch]:
+    """A `Fetch` in a child: a registry's client would take 100 MB of a replica for as long as it lives."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield lambda source, address: pool.submit(fetched, source, address).result()
+
+
 class ServedModel:
     """A model with its predictor. Raises WeightsError for weights that do not load."""
 
-    def __init__(self, wanted: Wanted, device: str | None = None) -> None:
+    def __init__(self, wanted: Wanted, device: str | None = None, fetch: Fetch | None = None) -> None:
         from vidmodels.inference.action_predictor import ActionPredictor
         from vidmodels.predictors import make_predictor
-        from vidmodels.zoo import registry
 
         self.wanted = wanted
-        path = registry(wanted.registry).fetch(wanted.source).path if wanted.source.startswith("models:") else wanted.source
-        self.predictor = make_predictor(str(path), device=device, precision=wanted.precision)
+        source = wanted.source
+        path = (fetch or fetched)(source, wanted.registry) if source.startswith("models:") else source
+        self.predictor = make_predictor(path, device=device, precision=wanted.precision)
         entry: Any = self.predictor.model.entry
         self._actions = ActionPredictor(self.predictor) if entry.task == "detect_actions" else None
         self.answers = TASKS.get(entry.task, ())

@@ -1,18 +1,19 @@
-"""`python -m tests.bench [NAME ...]`: measure, print both sides and last a line `NAME ratio=R (min.. max..)` for each ratio."""
+"""`python -m tests.bench [NAME ...]`: measure, print both sides and last a line for each ratio or figure."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.bench.harness import Ratio
+from tests.bench.harness import Figure, Ratio
 
 
-def _benchmarks() -> dict[str, Callable[[], list[Ratio]]]:
-    from tests.bench import classifiers, decoding, gpu, gpu_classifiers, model, overhead
+def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
+    from tests.bench import classifiers, decoding, gpu, gpu_classifiers, model, overhead, serving
 
     return {
         "decode": decoding.decode,
@@ -29,6 +30,10 @@ def _benchmarks() -> dict[str, Callable[[], list[Ratio]]]:
         "train_step": classifiers.train_step,
         "deploy": classifiers.deploy,
         "overhead": overhead.overhead,
+        "serve_noop": serving.serve_noop,
+        "serve_upload": serving.serve_upload,
+        "serve_saturation": serving.serve_saturation,
+        "serve_memory": serving.serve_memory,
         "gpu": gpu.gpu,
         "gpu_train": gpu_classifiers.gpu_train,
     }
@@ -40,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     if unknown := [name for name in argv if name not in (*known, "table")]:
         print(f"tests.bench: no benchmark {unknown[0]!r}; there are: {', '.join((*known, 'table'))}", file=sys.stderr)
         return 2
-    ratios: list[Ratio] = []
+    ratios: list[Ratio | Figure] = []
     for name in argv or ["table", *(name for name in known if not name.startswith("gpu"))]:
         print(name, flush=True)
         if name == "table":

@@ -22,6 +22,19 @@ class Ratio:
         return f"{self.name} ratio={self.value:.3f} (min {self.low:.3f} max {self.high:.3f})"
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A measured value that is no ratio; `wanted` as in Ratio."""
+
+    name: str
+    value: float
+    unit: str
+    wanted: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.3g} {self.unit}"
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Wall-clock seconds of one call."""
     start = time.perf_counter()

@@ -59,9 +59,9 @@ def ask(nursery, **order):
     return asyncio.run(nursery.ask(order, "clip.mp4"))
 
 
-def children_of(pid: int) -> list[str]:
+def children_of(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as stream:
-        return stream.read().split()
+        return [int(word) for word in stream.read().split()]
 
 
 def test_an_order_is_answered_by_a_fresh_process_of_its_own(nursery):
@@ -114,7 +114,7 @@ def test_a_child_that_takes_too_long_is_killed():
     try:
         with pytest.raises(MediaLimitError, match=r"more than 0\.5 s"):
             ask(nursery, do="sleep", seconds=60)
-        _wait_for(lambda: not children_of(nursery._server.pid))
+        _wait_for(lambda: len(children_of(nursery._server.pid)) == 1)  # the one that waits
     finally:
         nursery.close()
 
@@ -125,7 +125,7 @@ def test_a_reader_that_leaves_early_ends_its_child(nursery):
             break
 
     asyncio.run(leave())
-    _wait_for(lambda: not children_of(nursery._server.pid))
+    _wait_for(lambda: len(children_of(nursery._server.pid)) == 1)  # the one that waits
 
 
 def test_a_cancelled_order_ends_its_child(nursery):
@@ -136,7 +136,7 @@ def test_a_cancelled_order_ends_its_child(nursery):
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(cancel())
-    _wait_for(lambda: not children_of(nursery._server.pid))
+    _wait_for(lambda: len(children_of(nursery._server.pid)) == 1)  # the one that waits
 
 
 def test_children_write_no_files(nursery, tmp_path):
@@ -157,6 +157,21 @@ def test_children_reach_no_address_where_the_system_allows_it(nursery):
         pytest.skip("this system forbids network namespaces")
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(MediaError):
         ask(nursery, do="call", port=server.getsockname()[1])
+
+
+def test_a_child_that_died_while_it_waited_is_replaced(nursery):
+    worked = ask(nursery, do="echo", said="c")[0]["pid"]
+    _wait_for(lambda: worked not in children_of(nursery._server.pid) != [])
+    os.kill(children_of(nursery._server.pid)[0], signal.SIGKILL)
+    _wait_for(lambda: not children_of(nursery._server.pid))
+    assert ask(nursery, do="echo", said="d")[0]["said"] == "d"
+
+
+def test_a_child_that_waits_ends_with_a_killed_server(nursery):
+    _wait_for(lambda: len(children_of(nursery._server.pid)) == 1)
+    (waiting,) = children_of(nursery._server.pid)
+    os.kill(nursery._server.pid, signal.SIGKILL)
+    _wait_for(lambda: not os.path.exists(f"/proc/{waiting}/fd/0"))  # a process that ended has no files
 
 
 def test_a_server_that_was_killed_is_replaced(nursery):
