@@ -91,7 +91,7 @@ class HostSection(ReplicaSection):
     max_batch: int = Field(16, ge=1)
     """Clips that are computed at once, of one request or of several."""
     batch_wait_ms: float = Field(0, ge=0)
-    """How long a clip waits for others while nothing is computed; those that come during a batch are the next one."""
+    """How long a clip waits for others while nothing is computed; those that come meanwhile are the next batch anyway."""
 
 
 class DecoderSection(ReplicaSection):

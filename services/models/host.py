@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
+import functools
 import gc
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ray import serve
 
+from services.models.batches import Batches
 from services.models.served import Call, Fetch, ServedModel, Wanted, compute_all, fetching_apart
 from services.replicas import replica_options
 from services.settings import HostSection
@@ -33,15 +33,12 @@ class ModelHost:
             self._models = {each.name: _loaded(each, device, fetch) for each in wanted}
         _return_memory()
         self._app = app
-        # one thread, so that the event loop stays free for health checks and further calls
-        self._thread = ThreadPoolExecutor(1, "compute")
-        self._batches, self._calls = 0, 0
-        self._gathered.set_max_batch_size(settings.max_batch)  # type: ignore[attr-defined]
-        self._gathered.set_batch_wait_timeout_s(settings.batch_wait_ms / 1000)  # type: ignore[attr-defined]
+        compute = functools.partial(compute_all, self._models)
+        self._batches = Batches(compute, settings.max_batch, settings.batch_wait_ms / 1000)
 
     async def compute(self, call: Call) -> Any:
         """The answer to a call, or the error of the library that it ended with, as a value."""
-        return await self._gathered(call)
+        return await self._batches.answer(call)
 
     def infos(self) -> list[dict[str, Any]]:
         """What is known of the models."""
@@ -49,13 +46,7 @@ class ModelHost:
 
     def counts(self) -> dict[str, int]:
         """Batches and calls so far."""
-        return {"batches": self._batches, "calls": self._calls}
-
-    @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.004)
-    async def _gathered(self, calls: list[Call]) -> list[Any]:
-        self._batches, self._calls = self._batches + 1, self._calls + len(calls)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, compute_all, self._models, calls)
+        return {"batches": self._batches.batches, "calls": self._batches.calls}
 
 
 def _loaded(wanted: Wanted, device: str, fetch: Fetch) -> ServedModel:

@@ -94,7 +94,7 @@ def upload(client: httpx.Client, video: Path) -> None:
         client.post("/v1/classify", data={"model": "moves", "num_clips": "1"}, files=files).raise_for_status()
 
 
-def serve_saturation(model: str = "c2d_r50", span: float = 60.0, rounds: int = 2) -> list[Figure | Ratio]:
+def serve_saturation(model: str = "c2d_r50", span: float = 40.0, rounds: int = 2) -> list[Figure | Ratio]:
     """Videos a second with as many clients as make batches, against decoding them and one batched forward pass, one thread.
 
     The service decodes in one process while another one computes, so that it may well be above 1.

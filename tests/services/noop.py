@@ -32,7 +32,7 @@ class NoopHost(ModelHost):
 
     def __init__(self, settings: HostSection) -> None:
         super().__init__([], settings, INFO.app)
-        self._models = {"noop": NoModel()}  # type: ignore[dict-item]
+        self._models["noop"] = NoModel()  # type: ignore[assignment]
 
 
 async def noop(_: Job, tools: Tools) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import signal
 import threading
 
 import httpx
-import numpy as np
 import pytest
 
 from pipelines.common import commands
@@ -16,6 +15,7 @@ from pipelines.common.resolvers import resolve
 from services.tokens import TokenFile
 from tests.data.videos import write
 from tests.pipelines.stores import wait_for
+from tests.services.camera import create, pictures, push
 from tests.services.lab import CLASSES, Lab
 from tests.services.load import Load
 
@@ -119,37 +119,6 @@ def test_updates_lose_no_request_and_a_version_that_does_not_load_gets_none(serv
 
 def test_everything_spooled_is_gone(service):
     wait_for(lambda: not list(service.spool.iterdir()), 10)
-
-
-def pictures(count: int) -> list[tuple[float, bytes]]:
-    """Frames of a camera: times and JPEGs."""
-    import cv2
-
-    found = []
-    for number in range(count):
-        frame = np.full((48, 64, 3), 40, np.uint8)
-        frame[10:30, 2 * number % 40 : 2 * number % 40 + 20] = (200, 120, 30)
-        found.append((number / 12, cv2.imencode(".jpg", frame)[1].tobytes()))
-    return found
-
-
-def push(service: Lab, stream: str, frames, headers=None) -> list[dict]:
-    """Push frames one by one; the answers that came back."""
-    base = f"{service.url}/v1/streams/{stream}/frames"
-    headers = {**(headers or service.headers), "content-type": "image/jpeg"}
-    rows: list[dict] = []
-    for at, picture in frames:
-        response = httpx.post(base, params={"time": at}, content=picture, headers=headers, timeout=60)
-        assert response.status_code == 200, response.text
-        rows += response.json()["results"]
-    return rows
-
-
-def create(service: Lab, **options) -> dict:
-    url = f"{service.url}/v1/streams"
-    response = httpx.post(url, json={"model": "moves", "fps": 12, **options}, headers=service.headers, timeout=60)
-    assert response.status_code == 201, response.text
-    return response.json()
 
 
 def test_a_stream_answers_window_by_window_and_ends_with_its_events(service):
