@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from services.problems import Problem
-from services.settings import first_fault
+from services.settings import LimitSection, first_fault
 from vidmodels.core.recipe.base import Section
 
 
@@ -28,6 +29,9 @@ class MediaOptions(Section):
 
     uri: str | None = Field(None, max_length=4096)
     """STORE:PATH of a configured store, or an https address of an allowed host."""
+
+    def check(self, limits: LimitSection) -> None:
+        """Raise Problem for more than the service's limits allow."""
 
 
 class ClassifyOptions(MediaOptions):
@@ -76,6 +80,12 @@ class BoxOption(Section):
     person: str | None = Field(None, max_length=100)
     """Who it is, where that is known."""
 
+    @model_validator(mode="after")
+    def _has_an_area(self) -> BoxOption:
+        if not (self.x1 < self.x2 and self.y1 < self.y2):
+            raise ValueError("the box is inverted or empty: give x1 < x2 and y1 < y2")
+        return self
+
 
 class DetectActionsOptions(MediaOptions):
     """Options of /v1/detect-actions."""
@@ -88,6 +98,12 @@ class DetectActionsOptions(MediaOptions):
     """Actions of a person at a time that are named."""
     threshold: float = Field(0.3, ge=0, le=1, allow_inf_nan=False)
     """Score from which an action counts."""
+
+    def check(self, limits: LimitSection) -> None:
+        time, most = Counter(box.time for box in self.boxes).most_common(1)[0]
+        if most > limits.boxes:
+            message = f"boxes: {most} at {time:g} s, and the limit is {limits.boxes} at one time: leave some out"
+            raise Problem("media_limit", message, field="boxes")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ class Client:
         """What each person does. boxes: `time` (seconds), `x1 y1 x2 y2` (pixels), `person`. options: step, top, threshold."""
         return self.answer("detect-actions", model, video, boxes=list(boxes), **options)
 
+    def stream(self, model: str, **options: Any) -> Stream:
+        """A new stream of pictures or videos, for use as a context. options: fps (of the source), stride (seconds), top."""
+        given = {key: value for key, value in options.items() if value is not None}
+        return Stream(self, self._ask("POST", "/v1/streams", json={"model": model, **given}))
+
     def answer(self, task: str, model: str, video: str | Path, **options: Any) -> Answer:
         """The answer of /v1/TASK about a video."""
         given = {key: value for key, value in options.items() if value is not None}
@@ -113,6 +118,82 @@ class Client:
                 time.sleep(wait)
                 continue
             return _answer(response)
+
+
+class Stream:
+    """A stream of a service, closed at the end of its context. window, hop: seconds of a window, and from one to the next.
+
+    Its methods raise ServiceError as those of the client.
+    """
+
+    def __init__(self, client: Client, about: Mapping[str, Any]) -> None:
+        self._client = client
+        self.id: str = about["id"]
+        self.window: float = about["window"]
+        self.hop: float = about["hop"]
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def push(self, time: float, picture: bytes) -> list[dict[str, Any]]:
+        """The answers that a picture (a JPEG or PNG file's bytes) at a time in seconds leads to."""
+        headers = {"content-type": "image/jpeg"}
+        return self._ask("POST", "/frames", params={"time": time}, content=picture, headers=headers)["results"]
+
+    def push_video(self, time: float, video: str | Path) -> list[dict[str, Any]]:
+        """The answers that the frames of a video file, which begins at a time in seconds, lead to.
+
+        After an error it may be pushed again with the same time: what was taken already is skipped.
+        """
+        if not Path(video).is_file():
+            raise ConfigError(f"there is no file {video}: give the path of a video")
+        return self._ask("POST", "/video", params={"time": time}, video=Path(video))["results"]
+
+    def events(self, after: int = -1) -> Iterator[dict[str, Any]]:
+        """Answers with a number above `after` as they come, until the stream is closed; for a thread of its own."""
+        import httpx
+
+        address = f"/v1/streams/{self.id}/events"
+        try:
+            with self._client._http.stream("GET", address, params={"after": after}) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    _answer(response)
+                yield from _rows(response.iter_lines())
+        except httpx.HTTPError as error:
+            raise ServiceError(f"the events of the stream ended early ({str(error) or type(error).__name__})") from None
+
+    def close(self) -> None:
+        """End the stream; one that the service has dropped already is closed."""
+        try:
+            self._ask("DELETE", "")
+        except ServiceError as error:
+            if error.code != "unknown_stream":
+                raise
+
+    def _ask(self, method: str, path: str, **request: Any) -> Answer:
+        return self._client._ask(method, f"/v1/streams/{self.id}{path}", **request)
+
+
+def _rows(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The answers in server-sent events. Raises ServiceError where the stream was lost."""
+    kind = ""
+    for line in lines:
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            data = json.loads(line.removeprefix("data: "))
+            if kind == "problem":
+                raise ServiceError(data["message"], code=data["code"])
+            if kind == "end":
+                return
+            if not kind:
+                yield data
+        elif not line:
+            kind = ""
 
 
 def _answer(response: Any) -> Answer:

@@ -28,7 +28,7 @@ from services.gateway.streams import add_stream_routes
 from services.gateway.upload import Upload, received
 from services.models.keeper import Table
 from services.problems import Problem
-from services.settings import ServiceSettings
+from services.settings import LimitSection, ServiceSettings
 from services.tasks import TASKS, MediaOptions, ServiceTask, options_of
 from services.tokens import TokenFile
 from vidmodels.core.errors import did_you_mean
@@ -54,8 +54,9 @@ def make_app(backend: Backend, settings: ServiceSettings, tokens: TokenFile, pro
     admission = Admission(settings.max_media)
     for task in TASKS.values():
         _add_task_route(app, task, backend, settings, spool, metrics, admission)
-    add_stream_routes(app, backend, settings, spool)
+    add_stream_routes(app, backend, settings, spool, admission)
     _add_page(app)
+    schemas.describe(app)
     app.add_exception_handler(HTTPException, _as_problem)
     app.add_exception_handler(RequestValidationError, _as_invalid)
     app.add_middleware(Gate, Access(tokens), settings.limits, settings.max_requests, metrics, proxied)
@@ -117,7 +118,7 @@ def _add_task_route(
         async with received(request, spool, settings.limits) as upload:
             if upload.file is not None:
                 metrics.bytes.inc(upload.file.size)
-            info, options = await _asked(task, upload, backend)
+            info, options = await _asked(task, upload, backend, settings.limits)
             async with _video(upload, options, settings, spool) as (path, name):
                 limits = settings.limits
                 job = Job(task.name, str(path), name, info, options, limits.of_media(), limits.windows)
@@ -137,13 +138,14 @@ def _add_task_route(
     )
 
 
-async def _asked(task: ServiceTask, upload: Upload, backend: Backend) -> tuple[ServedInfo, MediaOptions]:
+async def _asked(task: ServiceTask, upload: Upload, backend: Backend, limits: LimitSection) -> tuple[ServedInfo, MediaOptions]:
     """The model and the options that a request names. Raises Problem."""
     fields = dict(upload.fields)
     name = fields.pop("model", None)
     if not isinstance(name, str) or not name:
         raise Problem("invalid", "model: say which model shall answer, see /v1/models", field="model")
     options = options_of(task, fields)
+    options.check(limits)
     table = await backend.table()
     _ready(table)
     info = _info(table, name)

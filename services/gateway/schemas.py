@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
+from services.gateway.access import is_open
 from services.problems import STATUSES
-from services.tasks import ServiceTask
+from services.tasks import TASKS, ServiceTask
+
+REFERENCE = "#/components/schemas/{model}"
 
 
 class ErrorBody(BaseModel):
@@ -175,9 +179,30 @@ OF_MEDIA = (*ALWAYS, "unknown_model", "upload_stalled", "too_large", "unsupporte
             "media_limit", "not_ready", "spool_full")  # fmt: skip
 
 
+def describe(app: FastAPI) -> None:
+    """Complete what FastAPI writes of the routes: the token, and the schemas of bodies that are read by hand."""
+    written = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = written()
+            parts = document["components"]
+            parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "See `vidmodels token`"}}
+            for task in TASKS.values():
+                parts["schemas"] |= task.options.model_json_schema(ref_template=REFERENCE).get("$defs", {})
+            for path, operations in document["paths"].items():
+                if not is_open(path):
+                    for operation in operations.values():
+                        operation["security"] = [{"token": []}]
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
 def request_body(task: ServiceTask) -> dict[str, Any]:
     """The body of a task's route: a form with the video, JSON that names it, or the video alone."""
-    options = task.options.model_json_schema(ref_template="#/components/schemas/{model}")
+    options = task.options.model_json_schema(ref_template=REFERENCE)
     properties = {"model": {"type": "string", "description": "Name of the model"}, **options.get("properties", {})}
     required = options.get("required", [])
     schema = {"type": "object", "properties": properties, "required": ["model", *required], "additionalProperties": False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import secrets
 import struct
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from services.gateway import schemas
+from services.gateway.access import Admission
 from services.gateway.backend import Backend
 from services.gateway.spool import Spool
 from services.gateway.upload import received
@@ -36,7 +38,7 @@ class StreamOptions(Section):
 
     model: str = Field(max_length=200)
     """Name of a model that classifies."""
-    fps: float = Field(30, gt=0, le=1000, allow_inf_nan=False)
+    fps: float = Field(30, ge=0.1, le=1000, allow_inf_nan=False)
     """Frames per second of the source."""
     stride: float | None = Field(None, gt=0, le=3600, allow_inf_nan=False)
     """Seconds from window to window; default: end to end."""
@@ -66,19 +68,29 @@ class PushAnswer(BaseModel):
     results: list[StreamWindow]
 
 
+class PushVideoAnswer(PushAnswer):
+    """frames: that were taken; skipped: that were not newer than what the stream had."""
+
+    frames: int
+    skipped: int
+
+
 PROBLEMS = schemas.problems(*schemas.ALWAYS, "unknown_stream", "stream_lost", "invalid", "not_ready", "unknown_model")
-PICTURE = {
-    "requestBody": {
-        "required": True,
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/jpeg", "image/png")},
-    }
-}
+WITH_BODY = PROBLEMS | schemas.problems(*schemas.OF_MEDIA, "stream_lost", "unknown_stream")
 
 
-def add_stream_routes(app: FastAPI, backend: Backend, settings: ServiceSettings, spool: Spool) -> None:
+def _bodies(*kinds: str) -> dict[str, Any]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": True, "content": dict.fromkeys(kinds, binary)}}
+
+
+At = Annotated[float, Query(ge=0, le=1e9, description="Seconds on the clock of the stream")]
+
+
+def add_stream_routes(app: FastAPI, backend: Backend, settings: ServiceSettings, spool: Spool, admission: Admission) -> None:
     """Add them to the gateway."""
 
-    @app.post("/v1/streams", status_code=201, response_model=StreamAnswer, responses=PROBLEMS, tags=["streams"],
+    @app.post("/v1/streams", status_code=201, response_model=StreamAnswer, responses=WITH_BODY, tags=["streams"],
               summary="Create a stream", openapi_extra={"requestBody": {"required": True, "content": {
                   "application/json": {"schema": StreamOptions.model_json_schema()}}}})  # fmt: skip
     async def create(request: Request) -> Response:
@@ -93,23 +105,35 @@ def add_stream_routes(app: FastAPI, backend: Backend, settings: ServiceSettings,
         about = await backend.stream("create", stream_id, options.model_dump(), info.to_dict(), _owner(request))
         return JSONResponse({"id": stream_id, **about}, 201, {"x-model-version": info.label})
 
-    @app.post("/v1/streams/{stream_id}/frames", response_model=PushAnswer, tags=["streams"], openapi_extra=PICTURE,
-              summary="Push a picture; the answers that it leads to", responses=PROBLEMS | schemas.problems(
-                  *schemas.OF_MEDIA, "stream_lost", "unknown_stream"))  # fmt: skip
-    async def push(request: Request, stream_id: StreamId, time: Annotated[float, Query(ge=0, le=1e9)]) -> Response:
+    @app.post("/v1/streams/{stream_id}/frames", response_model=PushAnswer, tags=["streams"], responses=WITH_BODY,
+              summary="Push a picture; the answers that it leads to",
+              openapi_extra=_bodies("image/jpeg", "image/png"))  # fmt: skip
+    async def push(request: Request, stream_id: StreamId, time: At) -> Response:
         async with received(request, spool, settings.limits) as upload:
             if upload.file is None or upload.file.size > MAX_PICTURE:
                 raise Problem("invalid", f"the body is no picture of at most {MAX_PICTURE // 1_000_000} MB", field="body")
             found = await backend.stream("push", stream_id, _owner(request), time, str(upload.file.path))
         return JSONResponse({"results": found})
 
+    @app.post("/v1/streams/{stream_id}/video", response_model=PushVideoAnswer, tags=["streams"], responses=WITH_BODY,
+              summary="Push a video that begins at a time; the answers that it leads to",
+              openapi_extra=_bodies("video/mp4", "video/webm"))  # fmt: skip
+    async def push_video(request: Request, stream_id: StreamId, time: At) -> Response:
+        with admission.slot():
+            async with received(request, spool, settings.limits) as upload:
+                if upload.file is None:
+                    raise Problem("invalid", "the body is no video: send the file itself", field="body")
+                found = await backend.stream("push_video", stream_id, _owner(request), time, str(upload.file.path))
+        return JSONResponse(found)
+
     @app.get("/v1/streams/{stream_id}/events", tags=["streams"], summary="Answers as server-sent events", responses={
         **PROBLEMS, 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
         response_class=StreamingResponse)  # fmt: skip
     async def events(request: Request, stream_id: StreamId, after: Annotated[int, Query(ge=-1)] = -1) -> Response:
         sent = request.headers.get("last-event-id", "")
-        first = await backend.stream("results", stream_id, _owner(request), int(sent) if sent.isdigit() else after, 0.0)
-        body = _events(backend, stream_id, _owner(request), int(sent) if sent.isdigit() else after, first)
+        last = int(sent) if re.fullmatch("[0-9]{1,15}", sent) else after
+        first = await backend.stream("results", stream_id, _owner(request), last, 0.0)
+        body = _events(backend, stream_id, _owner(request), last, first)
         return StreamingResponse(body, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @app.delete("/v1/streams/{stream_id}", response_model=StreamAnswer, responses=PROBLEMS, tags=["streams"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +74,7 @@ async def _capped(request: Request, limits: LimitSection) -> AsyncIterator[bytes
     most = int(limits.body_mb * 1e6)
     too_large = Problem("too_large", f"the body is larger than {limits.body_mb:g} MB, the limit: send a smaller video")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if re.fullmatch("[0-9]{1,15}", declared) and int(declared) > most:
         raise too_large
     total, parts = 0, request.stream()
     while True:

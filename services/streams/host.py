@@ -13,7 +13,7 @@ from typing import Any
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 
-from services.catalogue import ServedInfo, info_of
+from services.catalogue import ServedInfo, info_of, input_of
 from services.decoding.deployment import computed
 from services.gateway.backend import ServeBackend
 from services.gateway.spool import Spool
@@ -23,7 +23,7 @@ from services.streams.journal import Journal
 from services.streams.session import Session, StreamSettings
 from vidmodels.core.errors import VidmodelsError
 from vidmodels.data.nursery import Nursery
-from vidmodels.inference.reading import HANDLER, read_picture
+from vidmodels.inference.reading import HANDLER, read_frames, read_picture
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ class StreamHost:
         self._spool = spool.folder
         self._sessions: dict[str, Session] = {}
         self._opening: dict[str, asyncio.Lock] = {}
-        self._nursery = Nursery(HANDLER, settings.decoder.children)
+        children = settings.decoder.children
+        self._nursery = Nursery(HANDLER, children)
+        self._videos = asyncio.Semaphore(max(1, children - 1))  # pictures of cameras shall not wait for whole videos
         self._nursery.start()
         self._task = asyncio.get_event_loop().create_task(self._drop_idle())
 
@@ -70,6 +72,17 @@ class StreamHost:
         """A picture file of a stream."""
         try:
             return await (await self._find(stream_id, owner)).push(at, Path(picture))
+        except VidmodelsError as error:
+            return problem_of(error)
+        except Problem as problem:
+            return problem
+
+    async def push_video(self, stream_id: str, owner: str, at: float, video: str) -> dict[str, Any] | Problem:
+        """A video file of a stream."""
+        try:
+            session = await self._find(stream_id, owner)
+            async with self._videos:
+                return await session.push_video(at, Path(video))
         except VidmodelsError as error:
             return problem_of(error)
         except Problem as problem:
@@ -129,6 +142,9 @@ class StreamHost:
         async def read(path: Path):
             return await read_picture(self._nursery, str(path), "the frame", limits)
 
+        def walk(path: Path):
+            return read_frames(self._nursery, str(path), "the video", input_of(found).view_size, limits)
+
         async def compute(call: Any) -> tuple[Any, ServedInfo]:
             # a stream outlives versions: it is answered by the one that is served now
             now = (await self._models.table()).infos.get(found.name)
@@ -136,7 +152,8 @@ class StreamHost:
                 raise Problem("stream_lost", "the model has gone, or has other classes or another input: create a new stream")
             return await computed(serve.get_app_handle(now.app), call), now
 
-        return Session(StreamSettings(**values), found, Journal(self._spool, stream_id), read, compute)
+        journal, windows = Journal(self._spool, stream_id), self._settings.limits.windows
+        return Session(StreamSettings(**values), found, journal, read, walk, compute, windows)
 
     async def _drop_idle(self) -> None:
         while True:

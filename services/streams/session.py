@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import numpy as np
 
 from services.catalogue import ServedInfo, input_of
 from services.models.served import Call
+from services.problems import Problem
 from services.streams.journal import Journal
 from vidmodels.core.label_sets import classes_of
+from vidmodels.data.probe import VideoInfo
 from vidmodels.inference.frame_stream import FrameStream, FrameWindow
 from vidmodels.tasks.results import ClassifyResult, Window
 
@@ -37,7 +39,8 @@ class StreamSettings:
 class Session:
     """The state of a stream on its replica.
 
-    read: decodes a picture file in a sandbox; compute: asks the model's replica, and says which version answered.
+    read: decodes a picture file in a sandbox; walk: the header of a video file, then its frames as the model takes them, in
+    groups; compute: asks the model's replica, and says which version answered; windows: the most of one video.
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class Session:
         info: ServedInfo,
         journal: Journal,
         read: Callable[[Path], Awaitable[np.ndarray]],
+        walk: Callable[[Path], AsyncGenerator[VideoInfo | list[tuple[float, np.ndarray]], None]],
         compute: Callable[[Call], Awaitable[tuple[Any, ServedInfo]]],
+        windows: int = 1200,
     ) -> None:
         self.settings, self.info, self.journal = settings, info, journal
-        self._read, self._compute = read, compute
+        self._read, self._walk, self._compute, self._most = read, walk, compute, windows
         self._stream = FrameStream(input_of(info), settings.fps, settings.stride)
         self._classes = classes_of(info.classes, info.label_sets)
         self._results: deque[dict[str, Any]] = deque(maxlen=KEPT_RESULTS)
@@ -78,23 +83,37 @@ class Session:
             self.used = time.monotonic()
             if at == self._stream.newest:
                 return []  # asked again after the death of a replica that had taken it
-            stream = self._stream
-            before = (stream.number, stream.origin, stream.frames)
-            windows = stream.push(at, await self._read(picture))
-            try:
-                answers = [await self._answer(window) for window in windows]
-            except BaseException:
-                stream.restore(*before)  # as if it had not come, so that it may be pushed again
-                raise
-            self.frames += 1
+            answers = await self._take(at, await self._read(picture))
             self.journal.add(at, picture)
-            state = {"number": self._stream.number, "origin": self._stream.origin, "frames": self.frames}
-            self.journal.progress(state, self._stream.frames[0][0])
-        for answer in answers:
-            self._results.append(answer)
-        if answers:
-            self._wake()
+            self._note()
         return answers
+
+    async def push_video(self, at: float, video: Path) -> dict[str, Any]:
+        """Take the frames of a video that begins at a time in seconds; the answers, and how many frames were taken and skipped.
+
+        Frames that are not newer than what the stream has are skipped, so that a video which was taken in part may be pushed
+        again. What was taken before an error stays. Raises VidmodelsError, and Problem.
+        """
+        answers: list[dict[str, Any]] = []
+        taken = skipped = 0
+        async with self._turn:
+            try:
+                async with contextlib.aclosing(self._walk(video)) as parts:
+                    async for part in parts:
+                        if isinstance(part, VideoInfo):
+                            self._check_length(part)
+                            continue
+                        for time, frame in part:
+                            if at + time <= self._stream.newest:
+                                skipped += 1
+                                continue
+                            answers += await self._patiently(at + time, frame)
+                            taken += 1
+            finally:
+                if taken:
+                    self.journal.add_frames(self._stream.frames)
+                    self._note()
+        return {"results": answers, "frames": taken, "skipped": skipped}
 
     async def results(self, after: int, wait_s: float) -> tuple[list[dict[str, Any]], bool]:
         """Answers with a number above `after`, waiting for the first at most so long; and whether the stream has ended."""
@@ -116,6 +135,42 @@ class Session:
         self.closed = True
         self.journal.remove()
         self._wake()
+
+    def _check_length(self, video: VideoInfo) -> None:
+        if video.duration / self._stream.hop > self._most:
+            message = f"the video has more than {self._most} windows, the limit: push less at once, or take a larger stride"
+            raise Problem("media_limit", message)
+
+    async def _patiently(self, at: float, frame: np.ndarray) -> list[dict[str, Any]]:
+        """Take a frame, waiting for a model that has too much to do: whoever pushed the video has a deadline."""
+        while True:
+            try:
+                return await self._take(at, frame)
+            except Problem as problem:
+                if problem.code != "overloaded":
+                    raise
+                await asyncio.sleep(problem.retry_after or 1)
+
+    async def _take(self, at: float, frame: np.ndarray) -> list[dict[str, Any]]:
+        """The answers that a frame leads to; where they cannot be had, it is as if the frame had not come."""
+        self.used = time.monotonic()
+        stream = self._stream
+        before = (stream.number, stream.origin, stream.frames)
+        try:
+            answers = [await self._answer(window) for window in stream.push(at, frame)]
+        except BaseException:
+            stream.restore(*before)
+            raise
+        self.frames += 1
+        self._results.extend(answers)
+        if answers:
+            self._wake()
+        return answers
+
+    def _note(self) -> None:
+        """Tell the journal how far the stream came."""
+        stream = self._stream
+        self.journal.progress({"number": stream.number, "origin": stream.origin, "frames": self.frames}, stream.frames[0][0])
 
     async def _answer(self, window: FrameWindow) -> dict[str, Any]:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Mutated videos through the sandbox: `python -m tests.security [--count 2000] [--seed 0]` prints what became of them.
+"""Mutated videos through the sandbox.
 
 Seeds are short clips of every codec in every container that can hold it. A mutation flips bytes, cuts the file, blanks a hole,
 doubles or moves a piece, or overwrites a length. A file may be refused, may kill its sandbox, or is decoded whole; what must
@@ -7,11 +7,9 @@ not be is a service that dies or hangs, or a video that ends early without an er
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import collections
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -51,10 +49,6 @@ class Outcome:
     short: list[str] = field(default_factory=list)
     hung: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
-
-    @property
-    def bad(self) -> int:
-        return len(self.short) + len(self.hung) + len(self.strange)
 
 
 def seeds(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -161,21 +155,12 @@ async def fuzz(count: int, seed: int, folder: Path, children: int = 2) -> Outcom
     return outcome
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.security", description=__doc__)
-    parser.add_argument("--count", type=int, default=2000, help="mutated files (default: 2000)")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+def videos(count: int = 2000, seed: int = 0) -> list[str]:
+    """Mutated videos through the sandbox; what was wrong."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = asyncio.run(fuzz(options.count, options.seed, Path(folder)))
+        outcome = asyncio.run(fuzz(count, seed, Path(folder)))
     ends = ", ".join(f"{number} {name}" for name, number in outcome.counts.most_common())
-    print(f"{options.count} mutated videos: {ends}; {len(outcome.hung)} hung, {len(outcome.short)} ended early in silence, "
+    print(f"videos: {count} mutated ones: {ends}; {len(outcome.hung)} hung, {len(outcome.short)} ended early in silence, "
           f"{len(outcome.strange)} strange; {time.monotonic() - started:.0f} s")  # fmt: skip
-    for name in [*outcome.hung, *outcome.short, *outcome.strange]:
-        print(f"  {name}")
-    return 1 if outcome.bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return outcome.hung + outcome.short + outcome.strange

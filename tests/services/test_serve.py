@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from tests.pipelines.stores import wait_for
 from tests.services.camera import create, pictures, push
 from tests.services.lab import CLASSES, Lab
 from tests.services.load import Load
+from vidmodels.client import Client
+from vidmodels.core.errors import ConfigError, ServiceError
 
 pytestmark = pytest.mark.ray
 
@@ -158,6 +161,38 @@ def test_a_stream_goes_on_with_equal_answers_after_its_replica_was_killed(servic
     assert [row["number"] for row in rows] == [row["number"] for row in calm]
     for row, other in zip(rows, calm):
         assert row["scores"] == pytest.approx(other["scores"], abs=1e-6)
+
+
+def test_a_video_in_a_stream_is_answered_as_its_frames_and_survives_its_replica(service, tmp_path):
+    """By the client: one video whole, the same in two parts with the death of the replica between them."""
+    from ray import serve
+
+    whole = write(tmp_path / "whole.mp4", count=48, fps=12, size=(48, 64), gop=24, b_frames=0)
+    with Client(service.url, service.token) as client:
+        with client.stream("moves", fps=12, stride=0.5) as stream:
+            rows = stream.push_video(0, whole)
+            assert stream.push_video(0, whole) == [], "frames that are there already are skipped"
+            told = itertools.islice(stream.events(), len(rows))
+            assert [row["number"] for row in told] == [row["number"] for row in rows] == list(range(6))
+        with client.stream("moves", fps=12, stride=0.5) as stream:
+            first = stream.push_video(0, service.video)
+            handle = serve.get_deployment_handle("streams", "gateway").options(session_id=stream.id)
+            os.kill(handle.pid.remote().result(timeout_s=60), signal.SIGKILL)
+            rows = first + stream.push_video(2, service.video)
+        with client.stream("moves", fps=12, stride=0.5) as stream:
+            calm = stream.push_video(0, service.video) + stream.push_video(2, service.video)
+        assert [row["number"] for row in rows] == [row["number"] for row in calm]
+        for row, other in zip(rows, calm):
+            assert row["scores"] == pytest.approx(other["scores"], abs=1e-5)
+        with client.stream("moves", fps=12) as stream:
+            broken = tmp_path / "broken.mp4"
+            broken.write_bytes(whole.read_bytes()[:-300])
+            with pytest.raises(ServiceError) as error:
+                stream.push_video(0, broken)
+            assert error.value.code == "media_unreadable"
+            with pytest.raises(ConfigError, match="there is no file"):
+                stream.push_video(0, tmp_path / "none.mp4")
+    assert not list(service.spool.glob("up-*"))
 
 
 def test_a_websocket_takes_frames_and_another_token_sees_no_stream(service):

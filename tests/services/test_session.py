@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from services.streams.session import KEPT_RESULTS, Session, StreamSettings
 from tests.services.fake import INFO
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import DataError, MediaError
+from vidmodels.data.probe import VideoInfo
 
 ID = "0123456789abcdef" * 2
 SPEC = InputSpec(4, 1, 16)
@@ -30,6 +33,16 @@ def session(folder, calls=None, create=True) -> Session:
             raise MediaError("the frame cannot be read")
         return np.full((16, 16, 3), int(path.read_text()), np.uint8)
 
+    async def walk(path):
+        """A text of the numbers of the frames, ten a second; the word `damaged` ends it with an error."""
+        words = path.read_text().split()
+        yield VideoInfo(len(words) / 10, 10, 16, 16, len(words), "h264", "mp4", "yuv420p")
+        for begin in range(0, len(words), 3):
+            if "damaged" in words[begin : begin + 3]:
+                raise MediaError("the video is damaged")
+            part = [(begin + n, int(word)) for n, word in enumerate(words[begin : begin + 3])]
+            yield [(number / 10, np.full((16, 16, 3), value, np.uint8)) for number, value in part]
+
     async def compute(call):
         if calls is not None:
             calls.append(call.clips[0, :, 0, 0, 0].tolist())
@@ -39,12 +52,23 @@ def session(folder, calls=None, create=True) -> Session:
     journal = Journal(folder, ID)
     if create:
         journal.create({"settings": {}, "owner": "me"})
-    return Session(StreamSettings("moves", fps=10), info, journal, read, compute)
+    return Session(StreamSettings("moves", fps=10), info, journal, read, walk, compute, windows=20)
+
+
+async def as_array(path) -> np.ndarray:
+    """A picture file, as the sandbox reads it."""
+    return cv2.imread(str(path))[..., ::-1]
 
 
 def picture(folder, number: int):
     path = folder / f"picture-{number}"
     path.write_text(str(number % 200))
+    return path
+
+
+def video(folder, numbers) -> Path:
+    path = folder / "video"
+    path.write_text(" ".join(str(number) for number in numbers))
     return path
 
 
@@ -122,6 +146,84 @@ def test_the_journal_keeps_what_a_window_needs_and_no_more(tmp_path):
     assert json.loads((stream.journal.folder / "state.json").read_text())["frames"] == 100
     stream.close()
     assert not stream.journal.folder.exists()
+
+
+def test_a_video_is_taken_as_its_pictures_are(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    calls: list[list[int]] = []
+    stream = session(tmp_path / "one", calls)
+    push(stream, tmp_path, range(3))
+    answer = asyncio.run(stream.push_video(0.3, video(tmp_path, range(3, 30))))
+    assert (answer["frames"], answer["skipped"]) == (27, 0)
+    rows = answer["results"] + push(stream, tmp_path, range(30, 34))
+    pictures: list[list[int]] = []
+    expected = push(session(tmp_path / "other", pictures), tmp_path, range(34))
+    assert calls == pictures
+    assert [row["number"] for row in rows] == [row["number"] for row in expected] == list(range(8))
+
+
+def test_another_replica_goes_on_after_a_video(tmp_path):
+    """What it wants of the video lies in the journal as pictures that lose nothing."""
+    calls: list[list[int]] = []
+    first = session(tmp_path, calls)
+    asyncio.run(first.push_video(0, video(tmp_path, range(0, 140, 10))))
+    (kept,) = first.journal.folder.glob("frame-1.3")
+    assert kept.read_bytes()[1:4] == b"PNG"
+    second = session(tmp_path, calls, create=False)
+    second._read = as_array
+    asyncio.run(second.restore())
+    assert second.frames == 14
+    asyncio.run(second.push_video(1.4, video(tmp_path, [140, 150])))
+    assert calls[-1] == [120, 130, 140, 150]
+
+
+def test_a_video_that_breaks_off_is_kept_so_far_and_may_be_pushed_again(tmp_path):
+    stream = session(tmp_path)
+    with pytest.raises(MediaError):
+        asyncio.run(stream.push_video(0, video(tmp_path, [*range(9), "damaged"])))
+    assert stream.frames == 9
+    assert stream.journal.load()[0]["frames"] == 9
+    rows, _ = asyncio.run(stream.results(-1, 0))
+    assert [row["number"] for row in rows] == [0, 1]
+    answer = asyncio.run(stream.push_video(0, video(tmp_path, range(12))))
+    assert (answer["frames"], answer["skipped"]) == (3, 9)
+    assert [row["number"] for row in answer["results"]] == [2]
+
+
+def test_a_video_waits_for_a_model_that_has_too_much_to_do(tmp_path):
+    stream = session(tmp_path)
+    compute, refusals = stream._compute, [1, 2]
+
+    async def busy(call):
+        if refusals:
+            refusals.pop()
+            raise Problem("overloaded", "the model has as much work as it can hold", retry_after=0.01)
+        return await compute(call)
+
+    stream._compute = busy
+    answer = asyncio.run(stream.push_video(0, video(tmp_path, range(8))))
+    assert [row["number"] for row in answer["results"]] == [0, 1]
+    assert refusals == []
+
+
+def test_a_video_of_too_many_windows_is_refused_before_it_is_taken(tmp_path):
+    stream = session(tmp_path)
+    with pytest.raises(Problem) as problem:
+        asyncio.run(stream.push_video(0, video(tmp_path, range(200))))
+    assert problem.value.code == "media_limit"
+    assert stream.frames == 0
+
+
+def test_a_replica_that_died_before_it_counted_a_picture_takes_it_again(tmp_path):
+    calls: list[list[int]] = []
+    first = session(tmp_path, calls)
+    push(first, tmp_path, range(3))
+    first.journal.add(0.3, picture(tmp_path, 3))  # and dies here
+    second = session(tmp_path, calls, create=False)
+    asyncio.run(second.restore())
+    assert [row["number"] for row in push(second, tmp_path, [3])] == [0]
+    assert calls == [[0, 1, 2, 3]]
 
 
 def test_readers_wait_for_answers_and_hear_of_the_end(tmp_path):

@@ -28,6 +28,13 @@ class FrameWindow:
     clip: np.ndarray
 
 
+def as_view(frame: np.ndarray, size: int) -> np.ndarray:
+    """The centre of a frame uint8 [H, W, C] as the model takes it, [S, S, C]; one of that size stays as it is."""
+    if frame.shape[:2] == (size, size):
+        return frame
+    return crop_and_resize(frame[None], spatial_crop(frame.shape[0], frame.shape[1], 0, 1), size)[0]
+
+
 class FrameStream:
     """Cuts pushed frames into the windows that `window_spans` cuts a video into.
 
@@ -37,8 +44,8 @@ class FrameStream:
     """
 
     def __init__(self, spec: InputSpec, fps: float = 30.0, hop: float | None = None) -> None:
-        if not 0 < fps <= 1000:
-            raise ConfigError(f"{fps:g} frames per second are none: give a number above 0 and up to 1000")
+        if not 1 / PAUSE <= fps <= 1000:
+            raise ConfigError(f"{fps:g} frames per second give no windows: give a number from {1 / PAUSE:g} to 1000")
         if hop is not None and not hop > 0:
             raise ConfigError(f"windows {hop:g} s apart never reach the end: give a time above 0")
         self.spec = spec
@@ -74,10 +81,7 @@ class FrameStream:
         if self._origin is None or time - self.newest > PAUSE:
             self._frames.clear()
             self._origin = time - self.number * self.hop
-        size = self.spec.view_size
-        if frame.shape[:2] != (size, size):
-            frame = crop_and_resize(frame[None], spatial_crop(frame.shape[0], frame.shape[1], 0, 1), size)[0]
-        self._frames.append((time, frame))
+        self._frames.append((time, as_view(frame, self.spec.view_size)))
         found = []
         while time >= self._last_of(self.number) - self._slack:
             found.append(self._window())

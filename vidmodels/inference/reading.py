@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from vidmodels.data.hearing import read_spans
 from vidmodels.data.nursery import Nursery
 from vidmodels.data.probe import UNTRUSTED, Limits, VideoInfo, read_image
 from vidmodels.data.storage import is_picture
+from vidmodels.inference.frame_stream import as_view
 from vidmodels.inference.windows import Span, Video, read_clips, view_spans, window_seconds, window_spans
 
 HANDLER = "vidmodels.inference.reading:obey"
@@ -101,6 +103,27 @@ async def read_moments(
             yield Moments(numbers, clips)
 
 
+async def read_frames(
+    nursery: Nursery, uri: str, name: str, size: int, limits: Limits = UNTRUSTED, batch: int = 32
+) -> AsyncGenerator[VideoInfo | list[tuple[float, np.ndarray]], None]:
+    """The header of a video, then all of its frames in groups: seconds and uint8 [S, S, C], cropped by `as_view` in a child.
+
+    Raises MediaError and MediaLimitError.
+    """
+    order = {"do": "frames", "uri": uri, "size": size, "batch": batch, "limits": dataclasses.asdict(limits)}
+    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
+        async for header, body in messages:
+            try:
+                if "info" in header:
+                    yield VideoInfo(**header["info"])
+                    continue
+                times = [float(time) for time in header["times"]]
+                frames = np.frombuffer(body, np.uint8).reshape(len(times), size, size, 3)
+            except (KeyError, TypeError, ValueError) as error:
+                raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+            yield list(zip(times, frames))
+
+
 async def read_picture(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> np.ndarray:
     """A picture as uint8 [H, W, 3], decoded in a child. Raises MediaError and MediaLimitError."""
     header, body = await nursery.ask({"do": "picture", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
@@ -132,7 +155,7 @@ def _group(header: dict[str, Any], body: bytes) -> Group:
 
 
 def obey(order: dict[str, Any], send: Callable[..., None]) -> None:
-    """What a child of the nursery does: `probe`, `windows`, `moments` or `picture`."""
+    """What a child of the nursery does: `probe`, `windows`, `moments`, `frames` or `picture`."""
     limits, uri, name = Limits(**order["limits"]), order["uri"], order["name"]
     try:
         if order["do"] == "picture":
@@ -145,6 +168,8 @@ def obey(order: dict[str, Any], send: Callable[..., None]) -> None:
                 _send_windows(video, order, send)
             elif order["do"] == "moments":
                 _send_moments(video, order, send)
+            elif order["do"] == "frames":
+                _send_frames(video, order, send)
     except (MediaError, MediaLimitError) as error:
         # the caller knows the file by its own name, not by where it was spooled
         raise type(error)(str(error).replace(uri, name)) from None
@@ -182,6 +207,13 @@ def _send_moments(video: Video, order: dict[str, Any], send: Callable[..., None]
         part = times[begin : begin + order["batch"]]
         clips = read_whole_frames(video, [centred_request(time, spec, video.info) for time in part], spec.view_size)
         send({"numbers": list(range(begin, begin + len(part))), "shape": clips.shape}, clips)
+
+
+def _send_frames(video: Video, order: dict[str, Any], send: Callable[..., None]) -> None:
+    rest = iter(video)
+    while part := list(itertools.islice(rest, order["batch"])):
+        views = np.stack([as_view(frame, order["size"]) for _, frame in part])
+        send({"times": [time for time, _ in part]}, views)
 
 
 def _counted(spans: Iterator[Span], views: Views, name: str) -> Iterator[Span]:
