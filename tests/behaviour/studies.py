@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.behaviour.hearing import sound_accuracy
+from tests.behaviour.hearing import sound_accuracy, sound_world
 from tests.behaviour.runs import Lab
 from vidmodels import zoo
 from vidmodels.core.recipe import ClassifyRecipe
@@ -130,6 +130,7 @@ def sound(lab: Lab, seeds: range, steps: int = 1500) -> Iterator[Row]:
     """A tiny AVSlowFast on videos with sound and on the same without: four classes are told in pairs by sound alone, where
     pictures can reach one half; with the other eight, sound says nothing."""
     for name, silent in (("pictures and sound", False), ("pictures alone", True)):
+        sound_world(lab, silent)  # made once, not by each seed
         found = lab.each(seeds, lambda s, silent=silent: sound_accuracy(lab, s, steps, silent))
         yield Row(f"{name}, {steps} steps: classes that sound tells", tuple(told for told, _ in found))
         yield Row(f"{name}, {steps} steps: the others", tuple(others for _, others in found))
