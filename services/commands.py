@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,7 @@ def serve(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="vidmodels serve",
         description="Serve registered models over HTTP on this machine, until SIGTERM or Ctrl-C. A token for a day is "
-        "printed. On a cluster (RAY_ADDRESS) the service is deployed there and stays until `serve shutdown`.",
+        "printed. For a cluster, --print-config writes the file for `serve deploy`.",
     )
     parser.add_argument("--config", metavar="FILE", help="settings as JSON (default: every registered model)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
@@ -29,11 +30,19 @@ def serve(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--model", action="append", metavar="URI", help="models:/NAME@ALIAS to serve; several times (default: every model)"
     )
+    parser.add_argument(
+        "--print-config", action="store_true", help="print what `serve deploy` reads on a cluster, and serve nothing"
+    )
     options = parser.parse_args(list(argv))
     changes: dict[str, Any] = {}
     if options.model:
         changes["models"] = [{"source": uri, "host": "all"} for uri in options.model]
     settings = read_settings(options.config, changes)
+    if options.print_config:
+        from services.app import deploy_config
+
+        print(json.dumps(deploy_config(settings, options.host, options.port), indent=2))  # JSON is YAML too
+        return 0
     check_port(options.host, options.port)
     check_models(settings)
     from services.run import run_here

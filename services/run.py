@@ -15,7 +15,6 @@ from vidmodels.core.errors import RunError
 
 log = logging.getLogger(__name__)
 
-APP = "gateway"
 POLL_S = 0.5
 
 
@@ -24,7 +23,7 @@ def run_here(settings: ServiceSettings, host: str, port: int, token: str) -> int
     import ray
     from ray import serve
 
-    from services.app import build
+    from services.app import APP, build, http_options
 
     # replicas have another working directory: they are told where runs, registry and tokens are
     os.environ.setdefault("VIDMODELS_HOME", str(storage_folder()))
@@ -35,7 +34,7 @@ def run_here(settings: ServiceSettings, host: str, port: int, token: str) -> int
     )  # fmt: skip
     stop = _stop_at_signals()  # now: `ray.init` puts a handler of its own in place, which aborts
     try:
-        serve.start(http_options={"host": host, "port": port, "request_timeout_s": settings.limits.deadline_s + 30})
+        serve.start(http_options=http_options(settings, host, port))
         serve.run(build(settings), name=APP, route_prefix="/")
         if _wait_until_ready(host, port, stop):
             _say(host, port, token)

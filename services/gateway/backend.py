@@ -90,7 +90,8 @@ class ServeBackend:
         from ray.exceptions import RayError
 
         try:
-            self._table = table_of(await asyncio.wait_for(self._keeper.table.remote(), 5))
+            # the first answer may have to wait for a keeper that is being replaced
+            self._table = table_of(await asyncio.wait_for(self._keeper.table.remote(), 5 if self._table.ready else 30))
         except (RayError, TimeoutError) as error:  # the table that is known serves on
             log.warning("the keeper does not answer: %s", type(error).__name__)
         finally:

@@ -31,7 +31,8 @@ LAG_S = 3.0
 
 @dataclasses.dataclass
 class Table:
-    """What is served. infos: by name; failures: why a model's newest version is not served; ready: all were tried once."""
+    """What is served. infos: by name; failures: why a model's newest version is not served; ready: all were tried once, by this
+    keeper or by one before it."""
 
     infos: dict[str, ServedInfo] = dataclasses.field(default_factory=dict)
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -121,10 +122,12 @@ class Keeper:
         self._table = Table()
         self._apps: dict[str, str] = {}  # by host
         self._leaving: dict[str, float] = {}  # old applications, and when they go
+        self._adopted = asyncio.Event()
         self._task = asyncio.get_event_loop().create_task(self._keep())
 
-    def table(self) -> dict[str, Any]:
-        """What is served now."""
+    async def table(self) -> dict[str, Any]:
+        """What is served now. A keeper that follows another one first finds what that had."""
+        await self._adopted.wait()
         return self._table.to_dict()
 
     def check_health(self) -> None:
@@ -134,6 +137,7 @@ class Keeper:
 
     async def _keep(self) -> None:
         await self._adopt()
+        self._adopted.set()
         while True:
             try:
                 await self._look()
@@ -154,6 +158,7 @@ class Keeper:
                     continue
                 self._apps[host] = app
                 await self._take(app)
+        self._table.ready = bool(self._apps)
 
     async def _look(self) -> None:
         hosts = await asyncio.to_thread(self._plan.hosts, self._table.infos)

@@ -51,11 +51,10 @@ class Lab:
         """Deploy, and wait until the first model answers."""
         from ray import serve
 
-        from services.app import build
+        from services.app import APP, build, http_options
 
-        seconds = self.settings.limits.deadline_s + 30
-        serve.start(http_options={"host": "127.0.0.1", "port": self.port, "request_timeout_s": seconds})
-        serve.run(build(self.settings), name="gateway", route_prefix="/")
+        serve.start(http_options=http_options(self.settings, "127.0.0.1", self.port))
+        serve.run(build(self.settings), name=APP, route_prefix="/")
         wait_for(lambda: self.get("/readyz").status_code == 200, 300)
 
     def stop(self) -> None:
