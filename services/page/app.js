@@ -1,14 +1,15 @@
-// The page of the service: choose a model and a video, and look at the answer over time.
+// The page of the service: choose a model and a video, or the camera, and look at the answer over time.
 
 import { readBoxes } from "./boxes.js";
-import { showClasses, showHeat } from "./classes.js";
+import { Camera } from "./camera.js";
+import { LiveClasses, showClasses, showHeat } from "./classes.js";
 import { $ } from "./elements.js";
 import { Overlay } from "./overlay.js";
 import { showPeople } from "./people.js";
 import { Problem, call, hasToken, keepToken } from "./service.js";
 
 // boxes: those of the chosen file for the chosen video; follow: what the results do as the video's time goes on
-const state = { file: null, models: [], boxes: null, busy: false, follow: null };
+const state = { file: null, models: [], boxes: null, camera: null, busy: false, follow: null };
 const overlay = new Overlay($("player"), $("overlay"));
 
 const BUTTONS = { classify: "classify", explain: "explain", detect: "detect-actions" };
@@ -62,6 +63,29 @@ function formOf(task) {
   return form;
 }
 
+async function runCamera() {
+  const model = chosenModel();
+  const classes = new LiveClasses(model);
+  state.camera = new Camera(model, $("live"), (row, ms, rate) => {
+    classes.add(row, ms, rate);
+    $("results").hidden = false;
+  });
+  $("player").pause();
+  clear();
+  fail(null);
+  say("Waiting for the camera …");
+  refresh();
+  try {
+    await state.camera.run(() => say("The camera is on; its pictures go to the service until you stop it."));
+    say("The camera is off.");
+  } catch (error) {
+    say("");
+    fail(error);
+  }
+  state.camera = null;
+  refresh();
+}
+
 // ---- what is shown
 
 function say(text) {
@@ -77,7 +101,7 @@ const chosenModel = () => state.models.find((each) => each.name === $("model").v
 
 function refresh() {
   const model = chosenModel();
-  const idle = !state.busy;
+  const idle = !state.busy && !state.camera;
   const detects = Boolean(model?.answers.includes("detect-actions"));
   for (const [id, task] of Object.entries(BUTTONS)) {
     const answers = Boolean(model?.answers.includes(task));
@@ -86,7 +110,14 @@ function refresh() {
   }
   $("boxes-part").hidden = !detects;
   $("model").disabled = !idle || state.models.length === 0;
-  $("empty").hidden = Boolean(state.file);
+  const streams = model?.answers.includes("classify") && !model.input.sound && model.input.num_frames > 1;
+  $("camera").hidden = detects;
+  $("camera").disabled = !state.camera && !(idle && streams);
+  $("camera").textContent = state.camera ? "Stop camera" : "Live camera";
+  $("now").setAttribute("aria-live", state.camera ? "polite" : "off");
+  $("live").hidden = !state.camera;
+  $("player").hidden = Boolean(state.camera);
+  $("empty").hidden = Boolean(state.camera || state.file);
 }
 
 function show(task, body, version, ms) {
@@ -111,6 +142,7 @@ function clear() {
 
 function choose(file) {
   if (!file) return;
+  state.camera?.stop();
   state.file = file;
   clear();
   $("drop-text").textContent = file.name;
@@ -141,6 +173,7 @@ async function chooseBoxes() {
 
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
+  state.camera?.stop();
   keepToken($("token").value.trim());
   $("token").value = "";
   fail(null);
@@ -150,7 +183,9 @@ $("file").addEventListener("change", () => choose($("file").files[0]));
 $("boxes").addEventListener("change", chooseBoxes);
 $("model").addEventListener("change", refresh);
 for (const [id, task] of Object.entries(BUTTONS)) $(id).addEventListener("click", () => ask(task));
+$("camera").addEventListener("click", () => (state.camera ? state.camera.stop() : runCamera()));
 $("player").addEventListener("timeupdate", follow);
+addEventListener("pagehide", () => state.camera?.stop());
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(kind, (event) => {
     event.preventDefault();

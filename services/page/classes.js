@@ -1,8 +1,9 @@
-// Answers about classes: of the whole, over time, and where the evidence lies.
+// Answers about classes: of the whole, over time, the newest of a live stream, and where the evidence lies.
 
 import { $, axis, factsOf, make, percent, seconds, seek, showFacts, track } from "./elements.js";
 
 const ROWS = 6; // classes of a timeline
+const LIVE_WINDOWS = 30;
 
 const bestOf = (top) => (Array.isArray(top) ? top : Object.values(top).flat());
 
@@ -72,6 +73,40 @@ function follow(windows, time) {
   }
   const [best] = bestOf(window.top);
   $("now").textContent = `${seconds(time)}: ${best.name}, ${percent(best.score)}`;
+}
+
+// The last windows of a live stream.
+export class LiveClasses {
+  #windows = [];
+
+  constructor(model) {
+    this.model = model;
+  }
+
+  // row: a window's answer; ms: from sending the picture that completed it to its answer; rate: pictures a second
+  add(row, ms, rate) {
+    this.#windows = [...this.#windows, row].slice(-LIVE_WINDOWS);
+    showFacts({
+      Model: this.model.model,
+      Version: row.version,
+      Latency: `${Math.round(ms)} ms, of which the model ${Math.round(row.ms)} ms`,
+      Pictures: `${rate.toFixed(1)} a second`,
+      Windows: `${row.number + 1}`,
+    });
+    showTop(row.top, "Classes of the newest window");
+    const [best] = bestOf(row.top);
+    // read out when it changes, not with every window
+    if ($("now").textContent !== best.name) $("now").textContent = best.name;
+    $("time-title").textContent = "The last windows";
+    const tracks = tracksOf(this.model.labels, this.#windows, liveCell);
+    $("timeline").replaceChildren(...tracks, axis(this.#windows[0].start, row.end));
+  }
+}
+
+function liveCell(name, window, score) {
+  const cell = make("span");
+  cell.title = `${name}: ${percent(score)}, ${seconds(window.start)} to ${seconds(window.end)}`;
+  return cell;
 }
 
 export function showHeat(answer) {

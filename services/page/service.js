@@ -24,3 +24,10 @@ export async function call(path, options = {}) {
   if (!response.ok) throw new Problem(body.error?.message ?? `The service answered with status ${response.status}.`);
   return { body, version: response.headers.get("x-model-version"), ms: performance.now() - started };
 }
+
+export function openSocket(path) {
+  const address = new URL(path, location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  // a browser gives a socket no headers: the token is a subprotocol, and so not in the address, which may be logged
+  return new WebSocket(address, ["vidmodels", `bearer.${token()}`]);
+}

@@ -44,7 +44,7 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(open_page, video):
     page.click("#explain")
     page.wait_for_selector("#heat img")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    touched = ("#classify", "#explain", "#model", ".cells button")
+    touched = ("#classify", "#explain", "#camera", "#model", ".cells button")
     assert all(page.locator(each).first.bounding_box()["height"] >= 40 for each in touched)
 
 
