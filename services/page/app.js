@@ -1,38 +1,35 @@
-// The page of the service: choose a video and a model, look at the answer over time.
+// The page of the service: choose a model and a video, or the camera, and look at the answer over time.
 
-const $ = (id) => document.getElementById(id);
-const state = { file: null, models: [], answer: null, busy: false };
+import { readBoxes } from "./boxes.js";
+import { Camera } from "./camera.js";
+import { LiveClasses, showClasses, showHeat } from "./classes.js";
+import { $ } from "./elements.js";
+import { Overlay } from "./overlay.js";
+import { showPeople } from "./people.js";
+import { Problem, call, hasToken, keepToken } from "./service.js";
+
+// boxes: those of the chosen file for the chosen video; follow: what the results do as the video's time goes on
+const state = { file: null, models: [], boxes: null, camera: null, busy: false, follow: null };
+const overlay = new Overlay($("player"), $("overlay"));
+
+const BUTTONS = { classify: "classify", explain: "explain", detect: "detect-actions" };
+const DOING = {
+  classify: "Classifying …",
+  explain: "Looking for the evidence …",
+  "detect-actions": "Looking at the people …",
+};
 
 // ---- the service
 
-class Problem extends Error {}
-
-async function call(path, options = {}) {
-  const headers = { ...options.headers };
-  const token = sessionStorage.getItem("token");
-  if (token) headers.Authorization = `Bearer ${token}`;
-  const started = performance.now();
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch {
-    throw new Problem("The service does not answer. Is it running?");
-  }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Problem(body.error?.message ?? `The service answered with status ${response.status}.`);
-  return { body, version: response.headers.get("x-model-version"), ms: performance.now() - started };
-}
-
 async function loadModels() {
-  if (!sessionStorage.getItem("token")) {
-    $("status").textContent = "Enter the token that the service printed.";
+  if (!hasToken()) {
+    say("Enter the token that the service printed.");
     return;
   }
   try {
     const { body } = await call("/v1/models");
     state.models = body.models;
     $("model").replaceChildren(...state.models.map((model) => new Option(`${model.name} (${model.version})`, model.name)));
-    $("model").disabled = state.models.length === 0;
     say(state.models.length ? "" : "No model is served yet.");
   } catch (error) {
     fail(error);
@@ -41,24 +38,51 @@ async function loadModels() {
 }
 
 async function ask(task) {
+  const { file } = state;
   state.busy = true;
   refresh();
   fail(null);
-  say(task === "explain" ? "Looking for the evidence …" : "Classifying …");
-  const form = new FormData();
-  form.append("model", $("model").value);
-  form.append("video", state.file, state.file.name);
+  say(DOING[task]);
   try {
-    const { body, version, ms } = await call(`/v1/${task}`, { method: "POST", body: form });
+    const { body, version, ms } = await call(`/v1/${task}`, { method: "POST", body: formOf(task) });
     say(`Answered in ${(ms / 1000).toFixed(2)} s.`);
-    if (task === "explain") showHeat(body);
-    else showAnswer(body, version, ms);
-    $("results").hidden = false;
+    if (state.file === file) show(task, body, version, ms);
   } catch (error) {
     say("");
     fail(error);
   }
   state.busy = false;
+  refresh();
+}
+
+function formOf(task) {
+  const form = new FormData();
+  form.append("model", $("model").value);
+  if (task === "detect-actions") form.append("boxes", JSON.stringify(state.boxes));
+  form.append("video", state.file, state.file.name);
+  return form;
+}
+
+async function runCamera() {
+  const model = chosenModel();
+  const classes = new LiveClasses(model);
+  state.camera = new Camera(model, $("live"), (row, ms, rate) => {
+    classes.add(row, ms, rate);
+    $("results").hidden = false;
+  });
+  $("player").pause();
+  clear();
+  fail(null);
+  say("Waiting for the camera …");
+  refresh();
+  try {
+    await state.camera.run(() => say("The camera is on; its pictures go to the service until you stop it."));
+    say("The camera is off.");
+  } catch (error) {
+    say("");
+    fail(error);
+  }
+  state.camera = null;
   refresh();
 }
 
@@ -73,141 +97,75 @@ function fail(error) {
   $("problem").textContent = error ? error.message : "";
 }
 
+const chosenModel = () => state.models.find((each) => each.name === $("model").value);
+
 function refresh() {
-  const model = state.models.find((each) => each.name === $("model").value);
-  const ready = Boolean(state.file && model && !state.busy);
-  $("classify").disabled = !(ready && model.answers.includes("classify"));
-  $("explain").disabled = !(ready && model.answers.includes("explain"));
+  const model = chosenModel();
+  const idle = !state.busy && !state.camera;
+  const detects = Boolean(model?.answers.includes("detect-actions"));
+  for (const [id, task] of Object.entries(BUTTONS)) {
+    const answers = Boolean(model?.answers.includes(task));
+    $(id).hidden = id === "detect" ? !detects : detects && !answers;
+    $(id).disabled = !(idle && answers && state.file && (state.boxes || id !== "detect"));
+  }
+  $("boxes-part").hidden = !detects;
+  $("model").disabled = !idle || state.models.length === 0;
+  const streams = model?.answers.includes("classify") && !model.input.sound && model.input.num_frames > 1;
+  $("camera").hidden = detects;
+  $("camera").disabled = !state.camera && !(idle && streams);
+  $("camera").textContent = state.camera ? "Stop camera" : "Live camera";
+  $("now").setAttribute("aria-live", state.camera ? "polite" : "off");
+  $("live").hidden = !state.camera;
+  $("player").hidden = Boolean(state.camera);
+  $("empty").hidden = Boolean(state.camera || state.file);
 }
 
-function make(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-const percent = (score) => `${(100 * score).toFixed(score < 0.1 ? 1 : 0)} %`;
-const seconds = (time) => `${time.toFixed(1)} s`;
-const bestOf = (top) => (Array.isArray(top) ? top : Object.values(top).flat());
-
-function showAnswer(answer, version, ms) {
-  state.answer = answer;
-  const facts = {
-    Model: answer.model,
-    Version: version,
-    Latency: `${(ms / 1000).toFixed(2)} s`,
-    Video: `${answer.width} × ${answer.height}, ${seconds(answer.duration)}, ${answer.fps.toFixed(1)} fps`,
-    Precision: answer.precision,
-  };
-  if (answer.sound) facts.Sound = answer.sound;
-  $("facts").replaceChildren(
-    ...Object.entries(facts).map(([key, value]) => {
-      const pair = make("div");
-      pair.append(make("dt", "", key), make("dd", "", value));
-      return pair;
-    }),
-  );
-  const top = bestOf(answer.top);
-  $("top").replaceChildren(
-    ...top.map(({ name, score }) => {
-      const item = make("li");
-      const bar = make("span", "bar");
-      const fill = make("i");
-      fill.style.width = `${100 * score}%`;
-      bar.append(fill);
-      item.append(make("span", "name", name), bar, make("span", "score", percent(score)));
-      return item;
-    }),
-  );
-  showTimeline(answer);
-}
-
-function showTimeline(answer) {
-  // the classes that are highest somewhere, in the order of their highest score
-  const highest = answer.classes.map((name, index) => ({
-    name,
-    index,
-    score: Math.max(...answer.windows.map((window) => window.scores[index])),
-  }));
-  const winners = new Set(answer.windows.map((window) => window.scores.indexOf(Math.max(...window.scores))));
-  const rows = highest
-    .sort((a, b) => winners.has(b.index) - winners.has(a.index) || b.score - a.score)
-    .slice(0, 6);
-  const tracks = rows.map(({ name, index }) => {
-    const track = make("div", "track");
-    const cells = make("div", "cells");
-    answer.windows.forEach((window, number) => {
-      const cell = make("button");
-      cell.type = "button";
-      cell.dataset.window = number;
-      cell.style.backgroundColor = `rgba(var(--cell), ${0.06 + 0.94 * window.scores[index]})`;
-      cell.title = `${name}: ${percent(window.scores[index])}, ${seconds(window.start)} to ${seconds(window.end)}`;
-      cell.setAttribute("aria-label", cell.title);
-      cell.addEventListener("click", () => seek(window.start));
-      cells.append(cell);
-    });
-    track.append(make("span", "name", name), cells);
-    return track;
-  });
-  const axis = make("div", "track");
-  const ends = make("div", "axis");
-  ends.append(make("span", "", seconds(0)), make("span", "", seconds(answer.duration)));
-  axis.append(make("span"), ends);
-  $("timeline").replaceChildren(...tracks, axis);
+function show(task, body, version, ms) {
+  if (task === "explain") showHeat(body);
+  else state.follow = (task === "classify" ? showClasses : showPeople)(body, version, ms);
+  if (task !== "explain") overlay.show(task === "classify" ? null : body);
+  $("results").hidden = false;
   follow();
 }
 
-function showHeat(answer) {
-  $("heat-title").hidden = false;
-  $("heat").replaceChildren(
-    ...answer.windows.map((window) => {
-      const part = make("div", "window");
-      part.append(make("p", "", `${seconds(window.start)} to ${seconds(window.end)}: ${window.class}, ${percent(window.score)}`));
-      const strip = make("div", "strip");
-      for (const frame of window.frames) {
-        const figure = make("figure");
-        const image = make("img");
-        image.src = frame.heat;
-        image.alt = `Evidence for ${window.class} at ${seconds(frame.time)}`;
-        figure.append(image, make("figcaption", "", seconds(frame.time)));
-        strip.append(figure);
-      }
-      part.append(strip);
-      return part;
-    }),
-  );
-}
-
-function seek(time) {
-  $("player").currentTime = time;
-}
-
 function follow() {
-  const time = $("player").currentTime;
-  const windows = state.answer?.windows ?? [];
-  let number = windows.findIndex((window) => time >= window.start && time < window.end);
-  if (number < 0 && windows.length) number = time > 0 ? windows.length - 1 : 0;
-  for (const cell of document.querySelectorAll(".cells button")) cell.classList.toggle("now", Number(cell.dataset.window) === number);
-  if (number >= 0) {
-    const [best] = bestOf(windows[number].top);
-    $("now").textContent = `${seconds(time)}: ${best.name}, ${percent(best.score)}`;
-  }
+  state.follow?.($("player").currentTime);
+}
+
+function clear() {
+  state.follow = null;
+  overlay.show(null);
+  $("results").hidden = true;
+  $("heat-title").hidden = true;
+  for (const id of ["heat", "now", "facts", "top", "timeline"]) $(id).replaceChildren();
 }
 
 function choose(file) {
   if (!file) return;
+  state.camera?.stop();
   state.file = file;
-  state.answer = null;
+  clear();
   $("drop-text").textContent = file.name;
-  $("results").hidden = true;
-  $("heat-title").hidden = true;
-  $("heat").replaceChildren();
-  $("now").textContent = "";
   URL.revokeObjectURL($("player").src);
   $("player").src = URL.createObjectURL(file);
-  $("empty").hidden = true;
   fail(null);
+  refresh();
+  chooseBoxes();
+}
+
+async function chooseBoxes() {
+  const [file] = $("boxes").files;
+  state.boxes = null;
+  $("boxes-note").textContent = "";
+  if (!file) return;
+  fail(null);
+  try {
+    state.boxes = await readBoxes(file, state.file?.name ?? null);
+    const times = new Set(state.boxes.map((box) => box.time)).size;
+    $("boxes-note").textContent = `Boxes: ${state.boxes.length}, at ${times} times.`;
+  } catch (error) {
+    fail(error);
+  }
   refresh();
 }
 
@@ -215,16 +173,19 @@ function choose(file) {
 
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem("token", $("token").value.trim());
+  state.camera?.stop();
+  keepToken($("token").value.trim());
   $("token").value = "";
   fail(null);
   loadModels();
 });
 $("file").addEventListener("change", () => choose($("file").files[0]));
+$("boxes").addEventListener("change", chooseBoxes);
 $("model").addEventListener("change", refresh);
-$("classify").addEventListener("click", () => ask("classify"));
-$("explain").addEventListener("click", () => ask("explain"));
+for (const [id, task] of Object.entries(BUTTONS)) $(id).addEventListener("click", () => ask(task));
+$("camera").addEventListener("click", () => (state.camera ? state.camera.stop() : runCamera()));
 $("player").addEventListener("timeupdate", follow);
+addEventListener("pagehide", () => state.camera?.stop());
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(kind, (event) => {
     event.preventDefault();
@@ -235,7 +196,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 // the printed address carries the token behind '#', which browsers do not send
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) {
-  sessionStorage.setItem("token", given);
+  keepToken(given);
   history.replaceState(null, "", location.pathname);
 }
 loadModels();

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 
 from services.catalogue import ServedInfo
 from services.gateway.app import make_app
@@ -20,6 +21,10 @@ from services.settings import ServiceSettings
 from services.tokens import TokenFile
 from tests.pipelines.stores import wait_for
 from vidmodels.core.entry import InputSpec
+from vidmodels.data.keyframes import BoxRow, KeyFrames
+from vidmodels.inference.moments import FrameActions, chosen_keys, gather
+from vidmodels.ops.linking import Linker
+from vidmodels.tasks.action_results import GAP, ActionsResult
 
 INFO = ServedInfo(
     "moves", "moves", "3", "models-moves-0", "slowfast_tiny", ("classify", "features", "explain"),
@@ -28,11 +33,35 @@ INFO = ServedInfo(
 )  # fmt: skip
 
 
+WHO = dataclasses.replace(INFO, name="who", answers=("detect-actions",))
+HEADER = {"duration": 1.5, "fps": 16.0, "width": 96, "height": 64}
+"""The video of all answers."""
+WINDOW = 4
+"""Frames of a stream for each of its answers."""
+
+
+@dataclasses.dataclass
+class FakeStream:
+    """A stream. frames: the times and the pictures that came."""
+
+    owner: str
+    settings: dict[str, Any]
+    info: dict[str, Any]
+    frames: list[tuple[float, bytes]] = dataclasses.field(default_factory=list)
+    closed: bool = False
+
+
 class FakeBackend:
-    """Answers with the size of the video. slow: seconds of an answer; problem: raised instead."""
+    """Answers for a video of `header`. slow: seconds of an answer; problem: raised instead.
+
+    streams: by their ids; broken: what the next frames of a stream meet instead of an answer, one after the other.
+    """
 
     def __init__(self) -> None:
-        self.state = Table({"moves": INFO, "who": dataclasses.replace(INFO, name="who", answers=("detect-actions",))}, {}, True)
+        self.state = Table({"moves": INFO, "who": WHO}, {}, True)
+        self.header = HEADER
+        self.streams: dict[str, FakeStream] = {}
+        self.broken: list[Exception] = []
         self.jobs: list[Any] = []
         self.sizes: list[int] = []
         self.slow = 0.0
@@ -52,21 +81,57 @@ class FakeBackend:
             raise
         if self.problem is not None:
             raise self.problem
-        return _explained(job) if job.task == "explain" else _classified(job)
+        if job.task == "detect-actions":
+            return _acted(job, self.header)
+        return {**(_explained(job) if job.task == "explain" else _classified(job)), **self.header}
+
+    async def stream(self, method: str, stream_id: str, *arguments: Any) -> Any:
+        if method == "create":
+            values, info, owner = arguments
+            self.streams[stream_id] = FakeStream(owner, values, info)
+            return self._about(self.streams[stream_id])
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.closed or stream.owner != arguments[0]:
+            raise Problem("unknown_stream", "there is no such stream: create one with POST /v1/streams")
+        if method == "push":
+            await asyncio.sleep(self.slow)
+            return self._pushed(stream, *arguments[1:])
+        if method == "results":
+            return [], False
+        stream.closed = True
+        return self._about(stream)
+
+    def _pushed(self, stream: FakeStream, at: float, picture: str) -> list[dict[str, Any]]:
+        if self.broken:
+            raise self.broken.pop(0)
+        stream.frames.append((at, Path(picture).read_bytes()))
+        if len(stream.frames) % WINDOW:
+            return []
+        number = len(stream.frames) // WINDOW - 1
+        left = (0.9, 0.75, 0.2)[number % 3]
+        start = round(stream.frames[-WINDOW][0], 6)
+        row = {"start": start, "end": round(at, 6), "top": _top(left), "scores": [left, 1 - left]}
+        return [{"number": number, **row, "version": "moves/3", "ms": 12.5}]
+
+    def _about(self, stream: FakeStream) -> dict[str, Any]:
+        spec, fps = stream.info["spec"], stream.settings["fps"]
+        length = spec["num_frames"] * spec["frame_stride"] / (spec["fps"] or fps)
+        hop = stream.settings["stride"] or length
+        return {"window": length, "hop": hop, "frames": len(stream.frames), "windows": len(stream.frames) // WINDOW}
+
+
+def _top(left: float) -> list[dict[str, Any]]:
+    rows = [{"name": "left", "score": left}, {"name": "right", "score": 1 - left}]
+    return sorted(rows, key=lambda row: -row["score"])
 
 
 def _classified(job) -> dict[str, Any]:
-    def top(left: float) -> list[dict[str, Any]]:
-        rows = [{"name": "left", "score": left}, {"name": "right", "score": 1 - left}]
-        return sorted(rows, key=lambda row: -row["score"])
-
     scores = (0.95, 0.9, 0.4)
     return {
-        "duration": 1.5, "fps": 16.0, "width": 96, "height": 64, "video": job.name, "model": "slowfast_tiny",
-        "weights": job.info.label, "precision": "float32", "sound": None, "top": top(0.75), "classes": ["left", "right"],
-        "scores": [0.75, 0.25],
+        "video": job.name, "model": "slowfast_tiny", "weights": job.info.label, "precision": "float32", "sound": None,
+        "top": _top(0.75), "classes": ["left", "right"], "scores": [0.75, 0.25],
         "windows": [
-            {"start": number / 2, "end": number / 2 + 0.5, "top": top(left), "scores": [left, 1 - left]}
+            {"start": number / 2, "end": number / 2 + 0.5, "top": _top(left), "scores": [left, 1 - left]}
             for number, left in enumerate(scores)
         ],
     }  # fmt: skip
@@ -76,10 +141,24 @@ def _explained(job) -> dict[str, Any]:
     picture = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
     frames = [{"time": number / 8, "image": picture, "heat": picture} for number in range(4)]
     window = {"start": 0.0, "end": 0.5, "class": "left", "score": 0.95, "frames": frames}
-    return {
-        "duration": 1.5, "fps": 16.0, "width": 96, "height": 64, "video": job.name, "model": "slowfast_tiny",
-        "method": "grad-cam", "windows": [window],
-    }  # fmt: skip
+    return {"video": job.name, "model": "slowfast_tiny", "method": "grad-cam", "windows": [window]}
+
+
+def _acted(job, header: dict[str, Any]) -> dict[str, Any]:
+    """People linked as a decoder does; person number n has the score 0.9 - n / 10 of the n-th class."""
+    options, names = job.options, job.info.classes
+    rows = [BoxRow(job.name, box.time, (box.x1, box.y1, box.x2, box.y2), person=box.person) for box in options.boxes]
+    table = KeyFrames.from_rows(rows, "boxes")
+    keys, step = chosen_keys([time for _, time in table.frames], options.step)
+    linker, moments = Linker(max_gap=GAP * step), []
+    for frame in table:
+        numbers = tuple(linker.add(frame.time, frame.boxes))
+        scores = np.full((len(numbers), len(names)), 0.1, np.float32)
+        scores[range(len(numbers)), [(number - 1) % len(names) for number in numbers]] = [0.9 - n / 10 for n in numbers]
+        moments.append(FrameActions(frame.time, frame.boxes, numbers, scores if frame.time in keys else None))
+    sizes = (header[key] for key in ("duration", "width", "height"))
+    found = ActionsResult(job.name, *sizes, step, names, gather(moments), job.info.entry, job.info.label, job.info.precision)
+    return {"fps": header["fps"], **found.to_dict(options.top, options.threshold)}
 
 
 @dataclasses.dataclass
