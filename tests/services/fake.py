@@ -83,7 +83,8 @@ class FakeBackend:
             raise self.problem
         if job.task == "detect-actions":
             return _acted(job, self.header)
-        return {**(_explained(job) if job.task == "explain" else _classified(job)), **self.header}
+        answers = {"classify": _classified, "explain": _explained, "features": _embedded}
+        return {**answers[job.task](job), **self.header}
 
     async def stream(self, method: str, stream_id: str, *arguments: Any) -> Any:
         if method == "create":
@@ -96,6 +97,9 @@ class FakeBackend:
         if method == "push":
             await asyncio.sleep(self.slow)
             return self._pushed(stream, *arguments[1:])
+        if method == "push_video":
+            at, video = arguments[1:]
+            return {"results": self._pushed(stream, at, video), "frames": 1, "skipped": 0}
         if method == "results":
             return [], False
         stream.closed = True
@@ -135,6 +139,10 @@ def _classified(job) -> dict[str, Any]:
             for number, left in enumerate(scores)
         ],
     }  # fmt: skip
+
+
+def _embedded(job) -> dict[str, Any]:
+    return {"video": job.name, "model": "slowfast_tiny", "embeddings": [{"start": 0.0, "end": 0.5, "vector": [0.5, -0.25]}]}
 
 
 def _explained(job) -> dict[str, Any]:
