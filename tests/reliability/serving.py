@@ -152,7 +152,38 @@ def update() -> list[str]:
     )
 
 
-PROMISES = {"soak": soak, "overload": overload, "kills": kills, "stream": stream, "update": update}
+def scale(most: float = 180.0) -> list[str]:
+    """Replicas of decoders and of a model come with load and go after it, each kind by its own; no request fails."""
+    kinds = {"decoders": ":decoder", "models": ":models"}
+    up = {"min_replicas": 1, "max_replicas": 2, "cpus": 0.5}
+
+    peaks = dict.fromkeys(kinds, 0)  # each by its own: one may have gone again when the other comes
+
+    def counted() -> dict[str, int]:
+        found = {kind: len(replicas(part)) for kind, part in kinds.items()}
+        peaks.update({kind: max(peaks[kind], count) for kind, count in found.items()})
+        return found
+
+    with service(host={**up, "target_ongoing": 2}, decoder={**up, "children": 2}) as lab:
+        before = counted()
+        with Load(lab, lab.video.read_bytes(), clients=24) as load:
+            begun = time.monotonic()
+            _until(lambda: bool(counted()) and min(peaks.values()) == 2, most, lambda: f"under load: {peaks}")
+            rise = time.monotonic() - begun
+        begun = time.monotonic()
+        _until(lambda: max(counted().values()) == 1, most, lambda: f"after the load: {counted()}")
+        fall = time.monotonic() - begun
+        after = lab.ask().status_code
+    print(f"scale: one replica of each, two after {rise:.0f} s of load, one again {fall:.0f} s after it; {len(load.good)} "
+          f"answers, {len(load.refused)} refusals")  # fmt: skip
+    return _broken(
+        (before == {"decoders": 1, "models": 1}, f"before the load there were {before}"),
+        (not load.failed, f"failed requests: {load.failed[:3]}"),
+        (after == 200, f"afterwards a request has status {after}"),
+    )
+
+
+PROMISES = {"soak": soak, "overload": overload, "kills": kills, "stream": stream, "update": update, "scale": scale}
 
 
 def _rate_of_one(lab: Lab, video: bytes) -> float:
@@ -167,10 +198,11 @@ def _memory() -> float:
     return sum(pss(pid) for part in PARTS for pid in replicas(part))
 
 
-def _until(condition, seconds: float = 300.0) -> None:
+def _until(condition, seconds: float = 300.0, seen=lambda: "") -> None:
+    """Wait until it holds; seen: what to say was there where it never does."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "it did not happen"
+        assert time.monotonic() < until, f"it did not happen {seen()}"
         time.sleep(0.2)
 
 

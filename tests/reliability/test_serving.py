@@ -9,7 +9,7 @@ import pytest
 
 from tests.services.lab import ROOT
 
-NAMES = ("soak", "overload", "kills", "stream", "update")
+NAMES = ("soak", "overload", "kills", "stream", "update", "scale")
 
 
 @pytest.mark.slow
