@@ -51,7 +51,7 @@ BROKEN = [
     (SERVE, "EveryNode", "HeadOnly", "proxy_location: is 'HeadOnly'"),
     (SERVE, "services.app:build", "services.app:biuld", "import_path: 'services.app:biuld' cannot be imported"),
     (SERVE, "services.app:build", "services.none:build", "import_path: 'services.none:build' cannot be imported"),
-    (SERVE, "children: 2", "childs: 2", "applications.0.args.decoder.childs: is not a setting"),
+    (SERVE, "decoder:\n        max_r", "decoder:\n        min_max_r", "args.decoder.min_max_replicas: is not a setting"),
     (SERVE, "max_replicas: 2", "max_replicas: 0", "applications.0.args.host.max_replicas"),
     (
         SERVE,

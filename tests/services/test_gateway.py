@@ -117,6 +117,20 @@ def test_a_wrong_field_is_named(service, data, code, field):
     assert service.spooled() == []
 
 
+@pytest.mark.parametrize(
+    ("boxes", "code", "field"),
+    [
+        ([{"time": 1, "x1": 9, "y1": 1, "x2": 1, "y2": 9}], "invalid", "boxes.0"),
+        ([{"time": 1, "x1": 1, "y1": 1, "x2": 9, "y2": 9}] * 257, "media_limit", "boxes"),
+        ([], "invalid", "boxes"),
+    ],
+)
+def test_boxes_that_cannot_be_are_named_before_a_model_is_asked(service, boxes, code, field):
+    error = error_of(post(service, "/v1/detect-actions", {"model": "who", "boxes": json.dumps(boxes)}))
+    assert (error["code"], error["field"]) == (code, field)
+    assert service.backend.jobs == []
+
+
 def test_a_near_name_is_proposed(service):
     assert "did you mean 'moves'" in error_of(post(service, data={"model": "mover"}))["message"]
 
