@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class StreamHost:
         spool.open()
         self._spool = spool.folder
         self._sessions: dict[str, Session] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        # of ids that are being looked for, whoever asks: what nobody waits for any more is not kept
+        self._opening: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         children = settings.decoder.children
         self._nursery = Nursery(HANDLER, children)
         self._videos = asyncio.Semaphore(max(1, children - 1))  # pictures of cameras shall not wait for whole videos
@@ -163,7 +165,6 @@ class StreamHost:
                 if now - session.used > self._settings.streams.idle_s:
                     session.close()
                     self._sessions.pop(stream_id, None)
-                    self._opening.pop(stream_id, None)
 
 
 def stream_deployment(settings: ServiceSettings, keeper: Any) -> serve.Application:
