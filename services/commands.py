@@ -26,7 +26,7 @@ def serve(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--config", metavar="FILE", help="settings as JSON (default: every registered model)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
-    parser.add_argument("--port", type=int, default=8000, help="port (default: 8000)")
+    parser.add_argument("--port", type=port_number, default=8000, help="port (default: 8000)")
     parser.add_argument(
         "--model", action="append", metavar="URI", help="models:/NAME@ALIAS to serve; several times (default: every model)"
     )
@@ -88,10 +88,14 @@ def token(argv: Sequence[str]) -> int:
     return 0
 
 
+def port_number(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"there is no port {text[:20]}: give a number from 1 to 65535")
+    return int(text)
+
+
 def check_port(host: str, port: int) -> None:
     """Raise ConfigError for an address that cannot be listened on: before models are loaded for minutes."""
-    if not 1 <= port <= 65535:
-        raise ConfigError(f"there is no port {port}: give a number from 1 to 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family) as probe:

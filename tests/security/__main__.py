@@ -15,12 +15,13 @@ def main() -> int:
     from tests.security.api import api
     from tests.security.corpus import corpus
     from tests.security.fuzz import videos
+    from vidmodels.cli.asking import positive
 
     kinds = ("videos", "corpus", "api")
     parser = argparse.ArgumentParser(prog="python -m tests.security", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(kinds)}; none: all")
-    parser.add_argument("--count", type=int, default=2000, help="mutated videos (default 2000)")
-    parser.add_argument("--examples", type=int, default=400, help="made-up requests of a route at most (default 400)")
+    parser.add_argument("--count", type=positive, default=2000, help="mutated videos (default 2000)")
+    parser.add_argument("--examples", type=positive, default=400, help="made-up requests of a route at most (default 400)")
     parser.add_argument("--seed", type=int, default=0, help="of both (default 0)")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in kinds]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from playwright.sync_api import expect
 
 from services.problems import Problem
-
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 
 PHONE = {"width": 360, "height": 740}
 

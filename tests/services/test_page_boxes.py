@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
+from playwright.sync_api import expect
 
 ANN = [(0.25, 10, 12, 30, 52), (0.75, 20, 12, 40, 52), (1.25, 40, 12, 60, 52)]
 BOB = [(0.25, 60, 8, 90, 60), (0.75, 60, 8, 90, 60)]

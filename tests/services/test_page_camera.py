@@ -6,13 +6,11 @@ import dataclasses
 import itertools
 
 import pytest
+from playwright.sync_api import expect
 
 from services.problems import Problem
 from tests.pipelines.stores import wait_for
 from tests.services.fake import INFO, WINDOW
-
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
 
 PHONE = {"width": 360, "height": 740}
 TRACKS = "window.tracks = document.querySelector('#live').srcObject.getTracks()"

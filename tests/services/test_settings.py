@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.commands import check_port
+from services.commands import check_port, serve
 from services.settings import ServiceSettings, read_settings
 from vidmodels.core.errors import ConfigError
 
@@ -60,5 +60,11 @@ def test_a_port_that_is_taken_is_one_sentence():
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on"):
             check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
-    with pytest.raises(ConfigError, match="no port 70000"):
-        check_port("127.0.0.1", 70000)
+
+
+@pytest.mark.parametrize("port", ["70000", "0", "-1", "http"])
+def test_a_number_that_is_no_port_is_refused_whatever_is_asked(port, capsys):
+    for more in ([], ["--print-config"]):
+        with pytest.raises(SystemExit):
+            serve([f"--port={port}", *more])
+        assert f"there is no port {port}: give a number from 1 to 65535" in capsys.readouterr().err

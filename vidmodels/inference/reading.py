@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from vidmodels.data.storage import is_picture
 from vidmodels.inference.frame_stream import as_view
 from vidmodels.inference.windows import Span, Video, read_clips, view_spans, window_seconds, window_spans
 
+T = TypeVar("T")
 HANDLER = "vidmodels.inference.reading:obey"
 
 
@@ -55,7 +56,7 @@ class Group:
     waves: np.ndarray | None = None
 
 
-async def read_video(
+def read_video(
     nursery: Nursery, uri: str, name: str, spec: InputSpec, views: Views, limits: Limits = UNTRUSTED
 ) -> AsyncGenerator[VideoInfo | Group, None]:
     """The header of a video, then its windows in groups, decoded and cropped in a child.
@@ -64,13 +65,7 @@ async def read_video(
     """
     order = {"do": "windows", "uri": uri, "spec": dataclasses.asdict(spec), "views": dataclasses.asdict(views),
              "limits": dataclasses.asdict(limits)}  # fmt: skip
-    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
-        async for header, body in messages:
-            try:
-                found = VideoInfo(**header["info"]) if "info" in header else _group(header, body)
-            except (KeyError, TypeError, ValueError) as error:
-                raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
-            yield found
+    return _parts(nursery, order, name, _group)
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Moments:
     clips: np.ndarray
 
 
-async def read_moments(
+def read_moments(
     nursery: Nursery, uri: str, name: str, spec: InputSpec, times: Sequence[float], limits: Limits = UNTRUSTED, batch: int = 4
 ) -> AsyncGenerator[VideoInfo | Moments, None]:
     """The header of a video, then the clips around key frames (seconds) as a detector of actions takes them, in groups.
@@ -90,20 +85,14 @@ async def read_moments(
     """
     order = {"do": "moments", "uri": uri, "spec": dataclasses.asdict(spec), "times": list(times), "batch": batch,
              "limits": dataclasses.asdict(limits)}  # fmt: skip
-    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
-        async for header, body in messages:
-            try:
-                if "info" in header:
-                    yield VideoInfo(**header["info"])
-                    continue
-                numbers = tuple(int(number) for number in header["numbers"])
-                clips = np.frombuffer(body, np.uint8).reshape([int(side) for side in header["shape"]])
-            except (KeyError, TypeError, ValueError) as error:
-                raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
-            yield Moments(numbers, clips)
+
+    def part(header: dict[str, Any], body: bytes) -> Moments:
+        return Moments(tuple(int(number) for number in header["numbers"]), _array(header, body))
+
+    return _parts(nursery, order, name, part)
 
 
-async def read_frames(
+def read_frames(
     nursery: Nursery, uri: str, name: str, size: int, limits: Limits = UNTRUSTED, batch: int = 32
 ) -> AsyncGenerator[VideoInfo | list[tuple[float, np.ndarray]], None]:
     """The header of a video, then all of its frames in groups: seconds and uint8 [S, S, C], cropped by `as_view` in a child.
@@ -111,35 +100,50 @@ async def read_frames(
     Raises MediaError and MediaLimitError.
     """
     order = {"do": "frames", "uri": uri, "size": size, "batch": batch, "limits": dataclasses.asdict(limits)}
-    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
-        async for header, body in messages:
-            try:
-                if "info" in header:
-                    yield VideoInfo(**header["info"])
-                    continue
-                times = [float(time) for time in header["times"]]
-                frames = np.frombuffer(body, np.uint8).reshape(len(times), size, size, 3)
-            except (KeyError, TypeError, ValueError) as error:
-                raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
-            yield list(zip(times, frames))
+
+    def part(header: dict[str, Any], body: bytes) -> list[tuple[float, np.ndarray]]:
+        times = [float(time) for time in header["times"]]
+        return list(zip(times, np.frombuffer(body, np.uint8).reshape(len(times), size, size, 3)))
+
+    return _parts(nursery, order, name, part)
 
 
 async def read_picture(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> np.ndarray:
     """A picture as uint8 [H, W, 3], decoded in a child. Raises MediaError and MediaLimitError."""
     header, body = await nursery.ask({"do": "picture", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
-    try:
-        return np.frombuffer(body, np.uint8).reshape([int(side) for side in header["shape"]])
-    except (KeyError, TypeError, ValueError) as error:
-        raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+    with _understood(name):
+        return _array(header, body)
 
 
 async def probe_video(nursery: Nursery, uri: str, name: str, limits: Limits = UNTRUSTED) -> VideoInfo:
     """The header of a video, its first frame decoded in a child. Raises MediaError and MediaLimitError."""
     header, _ = await nursery.ask({"do": "probe", "uri": uri, "limits": dataclasses.asdict(limits)}, name)
-    try:
+    with _understood(name):
         return VideoInfo(**header["info"])
-    except (KeyError, TypeError) as error:
+
+
+async def _parts(
+    nursery: Nursery, order: dict[str, Any], name: str, part: Callable[[dict[str, Any], bytes], T]
+) -> AsyncGenerator[VideoInfo | T, None]:
+    """The header of a video, then what `part` makes of each further message of a child."""
+    async with contextlib.aclosing(nursery.stream(order, name)) as messages:
+        async for header, body in messages:
+            with _understood(name):
+                found = VideoInfo(**header["info"]) if "info" in header else part(header, body)
+            yield found
+
+
+@contextlib.contextmanager
+def _understood(name: str) -> Iterator[None]:
+    """What a child says is not trusted: MediaError for an answer of another form."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
         raise MediaError(f"{name}: its decoder gave a broken answer: replace the file") from error
+
+
+def _array(header: dict[str, Any], body: bytes) -> np.ndarray:
+    return np.frombuffer(body, np.uint8).reshape([int(side) for side in header["shape"]])
 
 
 def _group(header: dict[str, Any], body: bytes) -> Group:
