@@ -21,7 +21,8 @@ What = Literal["scores", "features"]
 
 @dataclass(frozen=True)
 class Scoring:
-    """What to compute: the weights file, scores [K] or the views' embeddings [M, D], views per forward pass.
+    """What to compute: the weights file, scores [K] or the views' embeddings [M, D], views per forward pass (fewer where
+    that is faster, `portions`).
 
     combine: how the scores of a video's views become one row, mean or max.
     """
@@ -83,18 +84,16 @@ class Scorer:
     def _answer(self, views: np.ndarray, heard: Sequence[Any]) -> np.ndarray:
         import torch
 
-        from vidmodels.data.transforms import normalise
+        from vidmodels.inference.portions import portions
         from vidmodels.tasks.classify import combine_views, scores_of
 
         spec, size, parts = self.model.input, self.scoring.batch_size, []
-        pixels = torch.from_numpy(np.array(views)).to(self.device)
-        for part, *sound in zip(pixels.split(size), *(values.split(size) for values in heard)):
-            clips = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
+        for inputs in portions(torch.from_numpy(np.array(views)), spec, size, self.device, heard):
             with torch.inference_mode():
                 if self.scoring.what == "scores":
-                    parts.append(scores_of(self.model, self.model(clips, *sound)))
+                    parts.append(scores_of(self.model, self.model(*inputs)))
                 else:
-                    parts.append(self.model.features(clips, *sound))
+                    parts.append(self.model.features(*inputs))
         answer = torch.cat(parts)
         answer = combine_views(answer, self.scoring.combine) if self.scoring.what == "scores" else answer
         return answer.float().cpu().numpy()

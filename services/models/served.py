@@ -144,17 +144,17 @@ class ServedModel:
     def _explain(self, call: Call, clips: np.ndarray) -> dict[str, Any]:
         import torch
 
-        from vidmodels.data.transforms import normalise
+        from vidmodels.data.transforms import pixels_of
         from vidmodels.inference.explain import explanation
         from vidmodels.tasks.classify import scores_of
 
         predictor = self.predictor
-        pixels = torch.from_numpy(clips).to(predictor.device).permute(0, 4, 1, 2, 3).float().div_(255)
+        pixels = pixels_of(torch.from_numpy(clips).to(predictor.device), predictor.spec)
         sound = self._sound(call)
         inputs: dict[str, Any] = {} if sound is None else {
             "audio": sound.rows.to(predictor.device), "has_audio": sound.has_audio.to(predictor.device),
         }  # fmt: skip
-        found = explanation(predictor.model, normalise(pixels, predictor.spec), call.values.get("target"), **inputs)
+        found = explanation(predictor.model, pixels, call.values.get("target"), **inputs)
         scores = scores_of(predictor.model, found.logits).gather(1, found.target.unsqueeze(1))
         return {
             "method": found.method,

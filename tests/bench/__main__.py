@@ -29,6 +29,7 @@ def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
         "forward_fast": classifiers.forward_fast,
         "train_step": classifiers.train_step,
         "deploy": classifiers.deploy,
+        "portions": classifiers.portions,
         "overhead": overhead.overhead,
         "serve_noop": serving.serve_noop,
         "serve_upload": serving.serve_upload,

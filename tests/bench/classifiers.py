@@ -96,6 +96,29 @@ def train_step(rounds: int = 3) -> list[Ratio]:
     return [*ratios, _mean("train_step", ratios, ">= 1.2")]
 
 
+def portions(names: tuple[str, ...] = ("x3d_m", "c2d_r50", "mvit_b_16x4", "slowfast_tiny"), rounds: int = 3) -> list[Ratio]:
+    """Eight clips of the published size, float32, one thread: at once / as `Predictor` portions them."""
+    torch.set_num_threads(1)
+    return [_portions(name, rounds) for name in names]
+
+
+def _portions(name: str, rounds: int) -> Ratio:
+    from vidmodels.data.transforms import pixels_of
+
+    predictor = Predictor(name, device="cpu")
+    spec: Any = predictor.spec
+    clips = torch.randint(0, 256, (8, spec.num_frames, spec.size, spec.size, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        a, b = alternate(
+            lambda: seconds(lambda: predictor.model(pixels_of(clips, spec))),
+            lambda: seconds(lambda: predictor.scores(clips.numpy())),
+            rounds,
+        )
+    shown(f"{name}: eight at once", a)
+    shown(f"{name}: in portions", b)
+    return ratio(f"portions_{name}", a, b, ">= 0.97")
+
+
 def deploy(rounds: int = 5) -> list[Ratio]:
     """x3d_xs on one clip, one thread: eager / deployed form, and eager / the deployed form as ONNX in float and in int8."""
     from vidmodels.inference.deploy import deploy as deployed_form

@@ -60,6 +60,11 @@ def _clip_labels(labels: Tensor, repeats: int) -> Tensor:
     return labels.flatten(0, 1) if labels.ndim == 3 else labels.repeat_interleave(repeats, dim=0)
 
 
+def pixels_of(clips: Tensor, spec: InputSpec) -> Tensor:
+    """Decoded clips uint8 [N, T, H, W, C] as a model takes them: float32 [N, C, T, H, W], normalised."""
+    return normalise(clips.permute(0, 4, 1, 2, 3).float().div_(255), spec)
+
+
 def normalise(pixels: Tensor, spec: InputSpec) -> Tensor:
     """(pixels - mean) / std per colour, in place; pixels [N, C, T, H, W] in 0..1."""
     mean = torch.tensor(spec.mean, device=pixels.device).view(3, 1, 1, 1)

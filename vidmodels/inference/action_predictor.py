@@ -17,7 +17,7 @@ from vidmodels.data.boxed_clips import FULL_SIZE_BYTES, FrameSource, centred_req
 from vidmodels.data.decode import VideoReader
 from vidmodels.data.frames import FrameReader
 from vidmodels.data.keyframes import KeyFrame, KeyFrames
-from vidmodels.data.transforms import normalise
+from vidmodels.data.transforms import pixels_of
 from vidmodels.inference.moments import FrameActions, boxes_in_clips, check_step, chosen_keys, gather, key_times
 from vidmodels.inference.predictor import Predictor
 from vidmodels.ops.linking import Linker
@@ -77,10 +77,10 @@ class ActionPredictor:
         Raises WeightsError for answers that are not finite.
         """
         opened = self.opened
-        pixels = torch.from_numpy(clips).to(opened.device).permute(0, 4, 1, 2, 3).float().div_(255)
+        pixels = pixels_of(torch.from_numpy(clips).to(opened.device), opened.spec)
         rows = torch.from_numpy(np.asarray(boxes, np.float32)).to(opened.device)
         with torch.autocast(opened.device.type, torch.bfloat16, enabled=opened.precision == "bf16"):
-            logits = opened.model(normalise(pixels, opened.spec), rows)
+            logits = opened.model(pixels, rows)
         scores = scores_of(opened.model, logits)
         if not torch.isfinite(scores).all():
             raise WeightsError(f"{opened.name} answers with values that are not finite: its weights are damaged")

@@ -18,7 +18,7 @@ from vidmodels.core.errors import ConfigError, WeightsError, did_you_mean
 from vidmodels.core.label_sets import numbered_classes
 from vidmodels.data.decode import VideoReader
 from vidmodels.data.geometry import Crop, spatial_crop
-from vidmodels.data.transforms import normalise
+from vidmodels.data.transforms import pixels_of
 from vidmodels.heads.roi_action import ActionDetector
 from vidmodels.inference.grad_cam import grad_cam, pathways_of
 from vidmodels.inference.hearing import ear_for
@@ -227,8 +227,8 @@ def _explain_window(
     inputs: dict[str, Tensor] = {}
     if sound is not None:
         inputs = {"audio": sound.rows.to(predictor.device), "has_audio": sound.has_audio.to(predictor.device)}
-    pixels = torch.from_numpy(clips).to(predictor.device).permute(0, 4, 1, 2, 3).float().div_(255)
-    found = explanation(predictor.model, normalise(pixels, predictor.spec), number, method, **inputs)
+    pixels = pixels_of(torch.from_numpy(clips).to(predictor.device), predictor.spec)
+    found = explanation(predictor.model, pixels, number, method, **inputs)
     if not torch.isfinite(found.maps).all():
         raise WeightsError(f"{predictor.name} answers with values that are not finite: its weights are damaged")
     label = int(found.target[0])

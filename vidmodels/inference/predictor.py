@@ -21,8 +21,8 @@ from vidmodels.core.label_sets import classes_of, numbered_classes
 from vidmodels.data.frames import open_sample
 from vidmodels.data.probe import Limits
 from vidmodels.data.storage import is_picture
-from vidmodels.data.transforms import normalise
 from vidmodels.inference.hearing import Ear, ear_for
+from vidmodels.inference.portions import portions
 from vidmodels.inference.windows import Video, read_clips, view_spans, window_spans
 from vidmodels.ops.logmel import AudioInput
 from vidmodels.tasks.classify import scores_of
@@ -51,8 +51,9 @@ class Predictor:
     model: a classifier ([N, C, T, S, S] -> [N, K]), or any model with `features`; it is moved to the device and set to
     evaluation. spec: its input, default `model.input`. classes: K names, default numbers (of several label sets those of
     all, sets in the order of their names). name, weights: said in results.
-    device: default the GPU where there is one. precision: float32 or bf16. batch_size: clips computed at once.
-    limits: what a video may cost (None: those for trusted files). Raises ConfigError where they do not fit together.
+    device: default the GPU where there is one. precision: float32 or bf16. batch_size: clips computed at once, fewer where
+    that is faster (`portions`). limits: what a video may cost (None: those for trusted files). Raises ConfigError where they
+    do not fit together.
 
     A model that hears is given the sound of each clip's own time; clips without are answered from the pictures alone, and the
     result says so. Set `require_sound` to make them an error.
@@ -162,12 +163,9 @@ class Predictor:
     @torch.inference_mode()
     def _run(self, clips: np.ndarray, sound: AudioInput | None, answer: Any) -> np.ndarray:
         rows = []
-        heard = () if sound is None else tuple(values.split(self.batch_size) for values in sound)
-        for part, *beside in zip(torch.from_numpy(clips).split(self.batch_size), *heard):
-            pixels = part.to(self.device).permute(0, 4, 1, 2, 3).float().div_(255)
+        for inputs in portions(torch.from_numpy(clips), self.spec, self.batch_size, self.device, sound or ()):
             with self._arithmetic():
-                found = answer(normalise(pixels, self.spec), *(values.to(self.device) for values in beside))
-                rows.append(_finite(found, self.name))
+                rows.append(_finite(answer(*inputs), self.name))
         return torch.cat(rows).cpu().numpy()
 
     def _arithmetic(self) -> contextlib.AbstractContextManager:

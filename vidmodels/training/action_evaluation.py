@@ -16,7 +16,7 @@ from torch import nn
 from vidmodels.core.errors import DataError
 from vidmodels.data.boxed_reader import WholeFrameReader
 from vidmodels.data.keyframes import KeyFrames
-from vidmodels.data.transforms import normalise
+from vidmodels.data.transforms import pixels_of
 from vidmodels.metrics.classification import LabelRow
 from vidmodels.metrics.detection import action_precision
 from vidmodels.tasks.classify import scores_of
@@ -69,7 +69,7 @@ def _scored(model: nn.Module, rows: list[dict], device: torch.device | str) -> d
     for number, row in enumerate(rows):
         row["boxes"][:, 0] = number
     boxes = torch.from_numpy(np.concatenate([row["boxes"] for row in rows])).to(device)
-    pixels = normalise(clips.permute(0, 4, 1, 2, 3).float().div_(255), model.input)  # type: ignore[arg-type]
+    pixels = pixels_of(clips, model.input)  # type: ignore[arg-type]
     scores = scores_of(model, model(pixels, boxes)).cpu().numpy()
     parts = np.split(scores, np.cumsum([len(row["boxes"]) for row in rows])[:-1])
     return {row["number"]: part for row, part in zip(rows, parts)}

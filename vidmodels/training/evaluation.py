@@ -16,7 +16,7 @@ from torch import nn
 from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import DataError
 from vidmodels.core.label_sets import LabelSets
-from vidmodels.data.transforms import normalise
+from vidmodels.inference.portions import portions
 from vidmodels.metrics.classification import (
     ClassRow,
     LabelRow,
@@ -87,15 +87,14 @@ def score_views(
     model.eval()
     rows, silent = [], []
     for i in good:
-        views = torch.from_numpy(np.array(columns["clips"][i])).to(device)
+        views = torch.from_numpy(np.array(columns["clips"][i]))
         heard = () if spec.audio is None else sound_of_views(columns, i, spec.audio, device)
         if heard and not heard.has_audio.any():
             silent.append(str(columns["id"][i]))
         each = []
-        for part, *sound in zip(views.split(batch_size), *(values.split(batch_size) for values in heard)):
-            pixels = normalise(part.permute(0, 4, 1, 2, 3).float().div_(255), spec)
+        for inputs in portions(views, spec, batch_size, device, heard):
             with autocast_for(device, precision, model):
-                logits = model(pixels, *sound)
+                logits = model(*inputs)
             each.append(scores_of(model, logits))
         rows.append(combine_views(torch.cat(each), combine).cpu().numpy())
     scores = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
