@@ -178,7 +178,7 @@ def test_boxes_that_do_not_fit(run, video, weights, tmp_path, rows, message, cod
     ("words", "message", "code"),
     [
         (["{weights}", "{video}"], "required: --boxes", 2),
-        (["{weights}", "{video}", "--boxes", "none.csv"], "cannot read none.csv", 1),
+        (["{weights}", "{video}", "--boxes", "none.csv"], "there is no file 'none.csv'", 1),
         (["{weights}", "{video}", "{video}", "--boxes", "{boxes}", "--video", "o.mp4"], "is one file for 2 videos", 2),
         (["{weights}", "{video}", "--boxes", "{boxes}", "--video", "{video}"], "is the video itself", 2),
         (["{weights}", "{video}", "--boxes", "{boxes}", "--step", "0"], "0 is not above 0", 2),

@@ -14,12 +14,19 @@ from vidmodels.core.errors import MediaError, MediaLimitError, RunError
 from vidmodels.data.nursery import Nursery
 
 HANDLER = "tests.data.test_nursery:obey"
+PREPARED: list[int] = []
+
+
+def prepare():
+    """What the server of these tests does before it forks."""
+    PREPARED.append(os.getpid())
 
 
 def obey(order, send):
     """What the children of these tests do."""
     if order["do"] == "echo":
-        send({"pid": os.getpid(), "said": order["said"]}, np.arange(4, dtype=np.int32), np.ones(2, np.float64))
+        family = {"pid": os.getpid(), "server": os.getppid(), "prepared": PREPARED}
+        send({"said": order["said"], **family}, np.arange(4, dtype=np.int32), np.ones(2, np.float64))
     elif order["do"] == "count":
         for number in range(order["to"]):
             send({"number": number})
@@ -70,6 +77,12 @@ def test_an_order_is_answered_by_a_fresh_process_of_its_own(nursery):
     assert len({first[0]["pid"], second[0]["pid"], os.getpid()}) == 3
     assert np.frombuffer(first[1], np.int32, 4).tolist() == [0, 1, 2, 3]
     assert np.frombuffer(first[1], np.float64, 2, offset=16).tolist() == [1, 1]
+
+
+def test_the_server_prepares_once_for_all_children(nursery):
+    for _ in range(2):
+        header, _ = ask(nursery, do="echo", said="x")
+        assert header["prepared"] == [header["server"]] != [header["pid"]]
 
 
 def test_messages_come_as_they_are_sent(nursery):

@@ -50,6 +50,17 @@ def test_list_files(tmp_path):
         storage.list_files(str(tmp_path / "nothing-here"))
 
 
+def test_small_files_are_read_whole(tmp_path, monkeypatch):
+    (tmp_path / "list.csv").write_bytes(b"a,b\n")
+    assert storage.read_bytes(str(tmp_path / "list.csv")) == storage.read_bytes((tmp_path / "list.csv").as_uri()) == b"a,b\n"
+    with pytest.raises(DataError, match="has 4 bytes, more than the 3 of a list"):
+        storage.read_bytes(str(tmp_path / "list.csv"), limit=3)
+    with pytest.raises(DataError, match="there is no file"):
+        storage.read_bytes(str(tmp_path / "other.csv"))
+    with pytest.raises(DataError, match="not a regular file"):
+        storage.read_bytes(str(tmp_path))
+
+
 def test_media_of_a_store_is_seekable(tmp_path, monkeypatch):
     (tmp_path / "a.bin").write_bytes(bytes(range(256)) * 100)
     monkeypatch.setattr(storage, "open_filesystem", lambda uri: (pafs.LocalFileSystem(), uri.removeprefix("s3://")))

@@ -42,9 +42,10 @@ Handler = Callable[[dict[str, Any], Callable[..., None]], None]
 class Nursery:
     """The parent's side: owns one server, and gives it orders.
 
-    handler: "module:function" of a Handler, imported once, before any child is forked, so the module must start no
-    threads. children: how many work at the same time; further orders wait. seconds: how long one may take, waiting not
-    counted. Use it in one event loop, between `start` and `close`.
+    handler: "module:function" of a Handler, imported once, before any child is forked; where the module has a function
+    `prepare`, that is called then, so that what it does is done for every child. Neither may leave threads behind.
+    children: how many work at the same time; further orders wait. seconds: how long one may take, waiting not counted.
+    Use it in one event loop, between `start` and `close`.
     """
 
     def __init__(self, handler: str, children: int = 2, seconds: float = WALL_SECONDS) -> None:
@@ -317,8 +318,10 @@ def _leave_network() -> None:
 
 def main(argv: Sequence[str]) -> None:
     """`python -m vidmodels.data.nursery ADDRESS MODULE:FUNCTION`."""
-    module, _, function = argv[1].partition(":")
-    serve(argv[0], getattr(importlib.import_module(module), function))
+    name, _, function = argv[1].partition(":")
+    module = importlib.import_module(name)
+    getattr(module, "prepare", lambda: None)()
+    serve(argv[0], getattr(module, function))
 
 
 if __name__ == "__main__":

@@ -120,11 +120,12 @@ def file_size(uri: str) -> int | None:
 
 def read_bytes(uri: str, limit: int = 1 << 30) -> bytes:
     """The content of a small file such as a list. Raises DataError where it is missing or larger than `limit` bytes."""
-    system, path = open_filesystem(uri)
     try:
-        with system.open_input_file(path) as file:
-            if file.size() > limit:
-                raise DataError(f"{uri} has {file.size()} bytes, more than the {limit} of a list: give a smaller file")
+        with open_media(uri) as file:
+            size = file.seek(0, io.SEEK_END)
+            if size > limit:
+                raise DataError(f"{uri} has {size} bytes, more than the {limit} of a list: give a smaller file")
+            file.seek(0)
             return file.read()
     except OSError as error:
         raise DataError(f"cannot read {uri}: {_short(error)}; check the path and its permissions") from error
@@ -156,7 +157,7 @@ def regular_file(uri: str) -> str:
     except OSError as error:
         raise DataError(f"there is no file {uri!r} ({_short(error)}): check the path") from error
     if not stat.S_ISREG(mode):
-        raise DataError(f"{uri} is not a regular file: give the path of a video file")
+        raise DataError(f"{uri} is not a regular file: give the path of one")
     return path
 
 

@@ -135,7 +135,7 @@ def test_bad_maps_and_lists(tmp_path):
         ava.read_frame_lists(write(tmp_path, "a 0 zero p\n"), "")
     with pytest.raises(DataError, match="lists no frame"):
         ava.read_frame_lists(write(tmp_path, "\n"), "")
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="there is no file"):
         ava.read_ava(str(tmp_path / "none.csv"))
 
 
