@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from services.models.served import Call
 
+Compute = Callable[[Sequence[Call]], Iterable[tuple[int, Any]]]
+
 
 class Batches:
     """Computes calls in one thread, so that the event loop stays free for health checks and further calls.
 
-    compute: answers to some calls, in their order; most: calls of a batch; wait_s: how long the first call waits for others
-    while nothing is computed. A call that was cancelled before its batch began is left out.
+    compute: numbers of some calls and their answers, each of which is handed on as it comes; most: calls of a batch; wait_s:
+    how long the first call waits for others while nothing is computed. A call that was cancelled before its batch began is
+    left out.
     """
 
-    def __init__(self, compute: Callable[[Sequence[Call]], list[Any]], most: int, wait_s: float = 0.0) -> None:
+    def __init__(self, compute: Compute, most: int, wait_s: float = 0.0) -> None:
         self._compute, self._most, self._wait_s = compute, most, wait_s
         self._thread = ThreadPoolExecutor(1, "compute")
         self._waiting: deque[tuple[Call, asyncio.Future[Any]]] = deque()
@@ -57,13 +60,19 @@ class Batches:
     async def _one(self, part: list[tuple[Call, asyncio.Future[Any]]]) -> None:
         self.batches, self.calls = self.batches + 1, self.calls + len(part)
         loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            for number, answer in self._compute([call for call, _ in part]):
+                loop.call_soon_threadsafe(_settle, part[number][1], answer)
+
         try:
-            answers = await loop.run_in_executor(self._thread, self._compute, [call for call, _ in part])
+            await loop.run_in_executor(self._thread, work)
         except Exception as error:
             for _, future in part:
                 if not future.done():
                     future.set_exception(error)
-            return
-        for (_, future), answer in zip(part, answers):
-            if not future.done():
-                future.set_result(answer)
+
+
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:
+    if not future.done():  # nobody waits for it any more
+        future.set_result(answer)

@@ -112,6 +112,12 @@ class ServedModel:
             predictor.precision, entry.licence, wanted.tags,
         )  # fmt: skip
 
+    def at_once(self, call: Call) -> int:
+        """How many clips like those of a call are computed together."""
+        from vidmodels.inference.portions import at_once
+
+        return at_once(call.clips.shape, self.predictor.batch_size, self.predictor.device)
+
     def compute(self, call: Call) -> Any:
         """The answer to one call. Raises VidmodelsError."""
         # what came through the object store is read-only, which torch does not take without a warning
@@ -164,24 +170,37 @@ class ServedModel:
         }
 
 
-def compute_all(models: dict[str, ServedModel], calls: Sequence[Call]) -> list[Any]:
-    """The answers to some calls, in their order; an error of one is its answer alone.
+def compute_all(models: dict[str, ServedModel], calls: Sequence[Call]) -> Iterator[tuple[int, Any]]:
+    """The numbers of some calls and their answers, each as soon as it is known; an error of one is its answer alone.
 
-    Calls for the same thing of the same model are computed as one batch. Where that fails, each is tried alone.
+    Calls for the same thing of the same model are computed together, as many as are fastest so. Where that fails, each is
+    tried alone.
     """
-    answers: list[Any] = [None] * len(calls)
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, call in enumerate(calls):
         alone = -1 if call.what in BATCHED else number
         shapes = (call.clips.shape[1:], None if call.waves is None else call.waves.shape[1:])
         groups.setdefault((call.model, call.what, shapes, alone), []).append(number)
-    for numbers in groups.values():
-        parts = [calls[number] for number in numbers]
-        found = _together(models[parts[0].model], parts) if len(parts) > 1 else None
-        found = found or [_alone(functools.partial(models[part.model].compute, part)) for part in parts]
-        for number, answer in zip(numbers, found):
-            answers[number] = answer
-    return answers
+    for group in groups.values():
+        model = models[calls[group[0]].model]
+        for numbers in _portions(group, calls, model):
+            parts = [calls[number] for number in numbers]
+            found = _together(model, parts) if len(parts) > 1 else None
+            yield from zip(numbers, found or [_alone(functools.partial(model.compute, part)) for part in parts])
+
+
+def _portions(group: Sequence[int], calls: Sequence[Call], model: ServedModel) -> Iterator[list[int]]:
+    """The numbers of equal calls, in parts that the model computes together."""
+    part: list[int] = []
+    clips = 0
+    for number in group:
+        count = len(calls[number].clips)
+        if part and clips + count > model.at_once(calls[number]):
+            yield part
+            part, clips = [], 0
+        part.append(number)
+        clips += count
+    yield part
 
 
 def _together(model: ServedModel, calls: Sequence[Call]) -> list[Any] | None:

@@ -62,7 +62,7 @@ def soak(seconds: float = 600.0, clients: int = 32, warm_up: float = 180.0) -> l
     )
 
 
-def overload(seconds: float = 60.0, model: str = "x3d_s") -> list[str]:
+def overload(seconds: float = 60.0, model: str = "c2d_r50") -> list[str]:
     """Four times as many requests as can be answered: work goes on, the rest is refused at once, and then all is as before."""
     with service(model, max_media=16) as lab:
         video = lab.video.read_bytes()

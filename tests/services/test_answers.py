@@ -54,7 +54,7 @@ def ask(models, video):
     nursery.start()
 
     async def compute(call: Call):
-        return compute_all(models, [call])[0]
+        return dict(compute_all(models, [call]))[0]
 
     def one(task: str, model: str, most: int = 1200, path=video, **fields):
         info = info_of(models[model].info("app").to_dict())
@@ -148,12 +148,15 @@ def test_calls_for_one_model_are_one_batch_and_a_bad_call_spoils_no_other(models
     sizes = []
     scores = Predictor.scores
     monkeypatch.setattr(Predictor, "scores", lambda self, c, s=None: sizes.append(len(c)) or scores(self, c, s))
-    together = compute_all(models, calls)
+    together = dict(compute_all(models, calls))
     assert sizes == [4]
-    for one, other in zip(alone, together):
-        assert one == pytest.approx(other.values, abs=1e-5)
+    for number, one in enumerate(alone):
+        assert one == pytest.approx(together[number].values, abs=1e-5)
+    monkeypatch.setattr(model.predictor, "batch_size", 2)
+    assert [number for number, _ in compute_all(models, calls)] == [0, 1, 2]
+    assert sizes[1:] == [1, 2, 1], "parts that are computed together hold whole calls"
     wrong = dataclasses.replace(calls[0], clips=clips[0][..., :2])
-    good, bad, fine = compute_all(models, [calls[0], wrong, calls[1]])
+    good, bad, fine = (dict(compute_all(models, [calls[0], wrong, calls[1]]))[number] for number in range(3))
     assert good.values == pytest.approx(alone[0], abs=1e-5)
     assert fine.values == pytest.approx(alone[1], abs=1e-5)
     assert isinstance(bad, WeightsError)

@@ -28,7 +28,7 @@ class Slow:
         assert self.may.wait(30)
         if -1 in self.parts[-1]:
             raise RuntimeError("broken")
-        return self.parts[-1]
+        yield from enumerate(self.parts[-1])
 
 
 def answered(numbers, most=16, before=lambda tasks: None):
@@ -68,6 +68,25 @@ def test_a_call_that_was_cancelled_is_not_computed():
     found, parts = answered([0, 1, 2], before=lambda tasks: tasks[1].cancel())
     assert isinstance(found[1], asyncio.CancelledError)
     assert parts == [[0], [2]]
+
+
+def test_answers_come_as_they_are_known():
+    may = threading.Event()
+
+    def compute(calls):
+        yield 1, "second"
+        assert may.wait(30)
+        yield 0, "first"
+
+    async def go():
+        batches = Batches(compute, 2, wait_s=0.1)
+        first, second = (asyncio.create_task(batches.answer(call(number))) for number in range(2))
+        assert await asyncio.wait_for(second, 30) == "second"
+        assert not first.done()
+        may.set()
+        return await first
+
+    assert asyncio.run(go()) == "first"
 
 
 def test_an_error_is_that_of_its_batch_alone():

@@ -27,12 +27,14 @@ def portions(
     most: clips of a portion; on a CPU it has fewer, at least one, where they are large.
     """
     place = torch.device(device)
-    count = at_once(clips, most) if place.type == "cpu" else most
+    count = at_once(clips.shape, most, place)
     for part, *others in zip(clips.split(count), *(values.split(count) for values in beside)):
         yield pixels_of(part.to(place), spec), *(values.to(place) for values in others)
 
 
-def at_once(clips: Tensor, most: int) -> int:
-    """How many clips [N, T, H, W, C] a CPU computes fastest together, at most `most`."""
-    _, frames, height, width, _ = clips.shape
+def at_once(shape: Sequence[int], most: int, device: torch.device | str = "cpu") -> int:
+    """How many clips of a shape [N, T, H, W, C] are computed together: at most `most`, on a CPU as many as are fastest."""
+    if torch.device(device).type != "cpu":
+        return most
+    _, frames, height, width, _ = shape
     return max(1, min(most, CACHED_PIXELS * torch.get_num_threads() // (frames * height * width)))
