@@ -71,6 +71,10 @@ class Load:
         """Neither answered nor refused."""
         return [shot for shot in self.shots if shot.status not in (200, 503)]
 
+    def per_second(self, seconds: float) -> float:
+        """Answers a second of those that came within the load's first seconds; others were on their way when it ended."""
+        return sum(shot.at + shot.seconds <= seconds for shot in self.good) / seconds
+
     @property
     def versions(self) -> list[str]:
         return [shot.version for shot in self.good]
