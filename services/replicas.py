@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from services.settings import ReplicaSection
+
+ENVIRONMENT = {"RAY_worker_niceness": "0", "MALLOC_ARENA_MAX": "2"}
+"""What a Ray that serves is started with: replicas are no nicer than other processes, and the C library's heaps of their forty
+threads do not each keep what was freed in them (10 MB a replica over some thousand requests)."""
+
+
+def prepare_environment() -> None:
+    """Set it for a Ray that this process is about to start; what the user has set stays."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def replica_options(settings: ReplicaSection, target_ongoing: float) -> dict[str, Any]:

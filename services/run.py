@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
+from services.replicas import prepare_environment
 from services.settings import ServiceSettings, storage_folder
 from vidmodels.core.errors import RunError
 
@@ -27,7 +28,7 @@ def run_here(settings: ServiceSettings, host: str, port: int, token: str) -> int
 
     # replicas have another working directory: they are told where runs, registry and tokens are
     os.environ.setdefault("VIDMODELS_HOME", str(storage_folder()))
-    os.environ.setdefault("RAY_worker_niceness", "0")
+    prepare_environment()
     ray.init(
         address="local", num_cpus=_cores(settings), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         configure_logging=False,

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from pipelines.common import commands
+from services.replicas import prepare_environment
 from services.settings import ServiceSettings
 from services.tokens import TokenFile
 from tests.data.videos import write
@@ -137,11 +138,11 @@ def pss(pid: int) -> float:
 
 
 def start_ray(cores: int = 8) -> None:
-    """A local Ray for measurements, whose workers are no nicer than other processes."""
+    """A local Ray for measurements, with the environment of one that serves."""
     import ray
 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (Ray spells it so)
+    prepare_environment()
     ray.init(
         address="local", num_cpus=cores, object_store_memory=1_000_000_000, include_dashboard=False, log_to_driver=False,
         logging_level="ERROR",
