@@ -8,8 +8,8 @@ from typing import Any
 from services.settings import ReplicaSection
 
 ENVIRONMENT = {"RAY_worker_niceness": "0", "MALLOC_ARENA_MAX": "2"}
-"""What a Ray that serves is started with: replicas are no nicer than other processes, and the C library's heaps of their forty
-threads do not each keep what was freed in them (10 MB a replica over some thousand requests)."""
+"""What a Ray that serves is started with: replicas are no nicer than other processes, and the heaps that the C library gives
+their dozens of threads do not each keep what was freed there (10 MB a replica over some thousand requests)."""
 
 
 def prepare_environment() -> None:
