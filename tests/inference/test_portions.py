@@ -38,6 +38,13 @@ def test_every_clip_comes_once_with_its_rows(one_thread):
     torch.testing.assert_close(back, clips.permute(0, 4, 1, 2, 3) / 255)
 
 
+def test_a_network_of_one_size_gets_that(one_thread):
+    clips = torch.zeros(5, 16, 312, 312, 3, dtype=torch.uint8)
+    spec = InputSpec(num_frames=16, frame_stride=1, size=312)
+    assert [len(pixels) for (pixels,) in portions(clips, spec, 8)] == [1] * 5
+    assert [len(pixels) for (pixels,) in portions(clips, spec, 8, fixed=3)] == [3, 2]
+
+
 def test_threads_take_more(one_thread):
     shape = (1, 1, 1, CACHED_PIXELS, 3)
     assert at_once(shape, 8) == 1

@@ -112,7 +112,8 @@ def test_a_worker_is_killed(start, calm):
     program = start("worker")
     with running(program):
         program.wait_for_step(EVERY + 2)
-        workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in " ".join(p.info["cmdline"] or ())]
+        ours = psutil.Process(program.process.pid).children(recursive=True)
+        workers = [each for each in ours if "RayTrainWorker" in " ".join(each.cmdline())]
         assert len(workers) == 2
         workers[1].kill()
         assert program.finish() == 0, program.log()

@@ -19,15 +19,21 @@ for one alone (measured on cores with 1 MB of second-level cache)."""
 
 
 def portions(
-    clips: Tensor, spec: InputSpec, most: int, device: torch.device | str = "cpu", beside: Sequence[Tensor] = ()
+    clips: Tensor,
+    spec: InputSpec,
+    most: int,
+    device: torch.device | str = "cpu",
+    beside: Sequence[Tensor] = (),
+    fixed: int | None = None,
 ) -> Iterator[tuple[Tensor, ...]]:
     """Clips uint8 [N, T, H, W, C], normalised and on the device as float32 [n, C, T, H, W], each portion with its rows of the
     tensors [N, ...] in `beside`.
 
-    most: clips of a portion; on a CPU it has fewer, at least one, where they are large.
+    most: clips of a portion; on a CPU it has fewer, at least one, where they are large. fixed: how many a network computes
+    whatever it is given, as an exported one may; portions are as large then.
     """
     place = torch.device(device)
-    count = at_once(clips.shape, most, place)
+    count = fixed or at_once(clips.shape, most, place)
     for part, *others in zip(clips.split(count), *(values.split(count) for values in beside)):
         yield pixels_of(part.to(place), spec), *(values.to(place) for values in others)
 

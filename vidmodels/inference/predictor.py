@@ -93,6 +93,8 @@ class Predictor:
         count = getattr(model, "num_classes", None)
         if classes is not None and isinstance(count, int) and len(classes) != count:
             raise ConfigError(f"{len(classes)} class names were given for the {count} classes of {self.name}")
+        fixed = getattr(model, "batch", None)  # an exported model may compute one number of clips only
+        self._fixed = fixed if isinstance(fixed, int) else None
         self._sets: dict[str, int] | None = getattr(model, "label_sets", None)
         self.classes = None if classes is None else classes_of(classes, self._sets)
 
@@ -163,7 +165,7 @@ class Predictor:
     @torch.inference_mode()
     def _run(self, clips: np.ndarray, sound: AudioInput | None, answer: Any) -> np.ndarray:
         rows = []
-        for inputs in portions(torch.from_numpy(clips), self.spec, self.batch_size, self.device, sound or ()):
+        for inputs in portions(torch.from_numpy(clips), self.spec, self.batch_size, self.device, sound or (), self._fixed):
             with self._arithmetic():
                 rows.append(_finite(answer(*inputs), self.name))
         return torch.cat(rows).cpu().numpy()
