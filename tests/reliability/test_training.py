@@ -112,7 +112,7 @@ def test_a_worker_is_killed(start, calm):
     program = start("worker")
     with running(program):
         program.wait_for_step(EVERY + 2)
-        ours = psutil.Process(program.process.pid).children(recursive=True)
+        ours = psutil.Process().children(recursive=True)  # of the cluster of these tests, not of others on the machine
         workers = [each for each in ours if "RayTrainWorker" in " ".join(each.cmdline())]
         assert len(workers) == 2
         workers[1].kill()
