@@ -35,11 +35,8 @@ def service(model: str = "slowfast_tiny", **settings: Any) -> Iterator[Lab]:
             ray.shutdown()
 
 
-def soak(seconds: float = 600.0, clients: int = 32, warm_up: float = 180.0) -> list[str]:
-    """Uploads from many clients at once: no error but 503, and memory that stays after it has warmed up.
-
-    Python's and the C library's heaps of the replicas reach their size within some 4,000 requests.
-    """
+def soak(seconds: float = 600.0, clients: int = 32, warm_up: float = 60.0) -> list[str]:
+    """Uploads from many clients at once: no error but 503, and memory that stays after it has warmed up."""
     with service() as lab:
         video = lab.video.read_bytes()
         warm = Load(lab, video, clients=clients).run(warm_up)
@@ -62,7 +59,7 @@ def soak(seconds: float = 600.0, clients: int = 32, warm_up: float = 180.0) -> l
     )
 
 
-def overload(seconds: float = 60.0, model: str = "c2d_r50") -> list[str]:
+def overload(seconds: float = 60.0, model: str = "x3d_s") -> list[str]:
     """Four times as many requests as can be answered: work goes on, the rest is refused at once, and then all is as before.
 
     The peak is what as many clients as the service takes are answered, the mean of before and after: the machine may be a

@@ -30,7 +30,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision", default="float32", choices=("float32", "bf16", "fast"),
         help="fast: bf16 where the hardware has units for it (default: float32)",
     )  # fmt: skip
-    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="clips computed at once (default: 8)")
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="clips computed at once, on a CPU fewer where they are large (default: 8)",
+    )
 
 
 def add_weights_options(parser: argparse.ArgumentParser) -> None:
