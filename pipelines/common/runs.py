@@ -82,7 +82,7 @@ class RunFolder:
 
 def run_identity(recipe: Recipe, digest: str, classes: Sequence[str] | None = None) -> dict[str, Any]:
     """What makes two runs the same: the recipe without the addresses of its data, the data's digest, and their classes."""
-    tree = recipe.model_dump(mode="json")
+    tree = recipe.identity()
     for key in recipe.data.addresses:
         tree["data"].pop(key)
     if not recipe.data.is_synthetic:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vidmodels.core.errors import DataError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.sampling import rng_for, train_requests, view_requests
 
@@ -77,3 +78,45 @@ def test_views_are_even_over_time():
     assert centre.start * 30 == pytest.approx(room / 2, abs=1)
     spread = view_requests(10.0, 30.0, ClipSection(num_frames=4, sampling="uniform"), 2)
     assert spread[0].times != spread[1].times
+
+
+def test_sorted_clips_come_in_the_order_of_time():
+    clip = ClipSection(num_frames=8, frame_stride=2, repeats=4, repeat_times="sorted")
+    for index in range(50):
+        starts = [request.start for request in train_requests(10.0, 30.0, clip, 0, 5, index)]
+        assert starts == sorted(starts)
+    assert len({train_requests(10.0, 30.0, clip, 0, 5, index)[0].start for index in range(50)}) > 40
+
+
+def test_gaps_are_kept_where_they_can_be():
+    clip = ClipSection(num_frames=8, frame_stride=3, repeats=3, repeat_times="sorted", gap=(0.5, 2.0))
+    for index in range(50):
+        starts = np.array([request.start for request in train_requests(6.0, 30.0, clip, 0, 5, index)])
+        gaps = np.diff(starts) - 0.8
+        assert (gaps >= 0.5 - 1e-9).all()
+        assert (gaps <= 2.0 + 1e-9).all()
+
+
+def test_clips_of_one_time_differ_in_nothing_but_their_crops():
+    clip = ClipSection(num_frames=8, frame_stride=2, repeats=2, repeat_times="same")
+    for index in range(20):
+        first, second = train_requests(10.0, 30.0, clip, 0, 5, index)
+        assert first == second
+    for sampling in ("segment", "uniform"):
+        first, second = train_requests(10.0, 30.0, clip.replace(sampling=sampling), 0, 5, 0)
+        assert first == second
+
+
+def test_a_video_without_room_for_its_clips_is_refused():
+    clip = ClipSection(num_frames=8, frame_stride=3, repeats=3, repeat_times="sorted", gap=(0.5, 2.0))
+    with pytest.raises(DataError, match=r"3\.00 s of video have no room for 3 clips of 0\.80 s with gaps of 0\.5 s"):
+        train_requests(3.0, 30.0, clip, 0, 5, 0)
+    assert len(train_requests(3.4, 30.0, clip, 0, 5, 0)) == 3
+
+
+@pytest.mark.parametrize("changes", [{"gap": (1, 2)}, {"gap": (2, 1), "repeat_times": "sorted"}])
+def test_gaps_that_cannot_be(changes):
+    with pytest.raises(ValueError, match="gap"):
+        ClipSection(**changes)
+    with pytest.raises(ValueError, match="random"):
+        ClipSection(repeat_times="sorted", sampling="segment")

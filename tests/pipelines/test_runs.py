@@ -21,6 +21,16 @@ def test_a_name_is_a_hash_of_recipe_and_data():
     assert name != run_name("p", None, run_identity(faster.replace(data=moved.data), "d"))
 
 
+def test_a_field_that_came_later_changes_no_name_while_it_has_its_default():
+    recipe = MaskedRecipe()
+    before = run_identity(recipe, "d")
+    assert "trust" not in before["optim"]
+    assert "gap" not in before["data"]["clip"]
+    set_ = recipe.replace(optim=recipe.optim.replace(trust=0.01))
+    assert run_identity(set_, "d")["optim"]["trust"] == 0.01
+    assert run_name("p", None, run_identity(set_, "d")) != run_name("p", None, before)
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 102])
 def test_a_name_cannot_leave_the_storage(name):
     with pytest.raises(ConfigError, match=r"run\.name"):

@@ -117,13 +117,13 @@ class TrainReader:
         if apart:
             # the limits of trusted files: an innocent neighbour of a crash must give the same rows as ever
             info = probe_untrusted(ref.uri, TRUSTED, ref.fps)
-            requests = train_requests(*_span(ref, info), self.clip, self.seed, hash_key(source, draw), index)
+            requests = train_requests(*span_of(ref, info), self.clip, self.seed, hash_key(source, draw), index)
             times = [[t + _start(ref) for t in r.times] for r in requests]
             frames = read_many_untrusted(ref.uri, times, TRUSTED, ref.fps)
             read = functools.partial(read_audio_untrusted, ref.uri, limits=TRUSTED)
             return frames, self._sound(ref, info, requests, key, read)
         with open_sample(ref.uri, ref.fps) as video:
-            requests = train_requests(*_span(ref, video.info), self.clip, self.seed, hash_key(source, draw), index)
+            requests = train_requests(*span_of(ref, video.info), self.clip, self.seed, hash_key(source, draw), index)
             frames = video.read_many([[t + _start(ref) for t in r.times] for r in requests])
             return frames, self._sound(ref, video.info, requests, key, video.read_audio)
 
@@ -132,7 +132,7 @@ class TrainReader:
     ) -> Row:
         if self.hearing is None:
             return {}
-        duration, fps = _span(ref, info)
+        duration, fps = span_of(ref, info)
         spans = [sound_span(request, duration, fps, self.clip) for request in requests]
         others = None
         if self.hearing.misaligned:
@@ -167,7 +167,7 @@ class ViewReader:
         ref = self.manifest.row(index)
         try:
             with open_sample(ref.uri, ref.fps) as video:
-                duration, fps = _span(ref, video.info)
+                duration, fps = span_of(ref, video.info)
                 requests = view_requests(duration, fps, self.clip, self.num_clips)
                 decoded = video.read_many([[t + _start(ref) for t in r.times] for r in requests])
                 sound = self._sound(ref, video, requests)
@@ -199,7 +199,7 @@ class ViewReader:
         """Columns of the sound of the views: crops of a clip have the same."""
         if self.hearing is None:
             return {}
-        duration, fps = _span(ref, video.info)
+        duration, fps = span_of(ref, video.info)
         spans = _moved([sound_span(request, duration, fps, self.clip) for request in requests], _start(ref))
         row = sound_row(self.hearing, video.read_audio, video.info, spans)
         return {key: np.repeat(value, self.num_crops, axis=0) for key, value in row.items()}
@@ -269,7 +269,7 @@ def _start(ref: SampleRef) -> float:
     return 0.0 if ref.start is None else ref.start
 
 
-def _span(ref: SampleRef, info) -> tuple[float, float]:
+def span_of(ref: SampleRef, info) -> tuple[float, float]:
     """Duration in seconds of the part that the reference names, and the video's frames per second."""
     end = info.duration if ref.end is None else min(ref.end, info.duration)
     return max(end - _start(ref), 0.0), info.fps

@@ -5,11 +5,16 @@ T frames of a clip.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from vidmodels.core.clip import ClipRequest
+from vidmodels.core.errors import DataError
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.order import hash_key
+
+GAP_DRAWS = 100
 
 
 def rng_for(seed: int, *key: int) -> np.random.Generator:
@@ -24,15 +29,45 @@ def train_requests(duration: float, fps: float, clip: ClipSection, seed: int, ke
     frame repeats. Sampling: 'random' start of evenly spaced frames; 'segment': one random frame of each of T equal
     segments (Wang et al. 2016, section 3.2); 'uniform': the middle of each segment.
     """
+    if clip.repeat_times == "sorted":
+        return _sorted(duration, fps, clip, rng_for(seed, key, index, 0, 0))
     requests = []
     for view in range(clip.repeats):
-        rng = rng_for(seed, key, index, view, 0)
+        rng = rng_for(seed, key, index, 0 if clip.repeat_times == "same" else view, 0)
         if clip.sampling == "random":
             requests.append(_strided(duration, fps, clip, rng.random()))
         else:
             parts = rng.random(clip.num_frames) if clip.sampling == "segment" else np.full(clip.num_frames, 0.5)
             requests.append(_segments(duration, fps, clip, parts))
     return requests
+
+
+def _sorted(duration: float, fps: float, clip: ClipSection, rng: np.random.Generator) -> list[ClipRequest]:
+    """Clips in the order of time with gaps as the recipe wants them (Feichtenhofer et al. 2021, section 3.1).
+
+    Starts are drawn evenly until all gaps fit, at most 100 times; then the draw whose gaps are least wrong is taken. Raises
+    DataError for a video without room for the clips at the smallest gap.
+    """
+    step = clip.frame_stride / (clip.fps or fps)
+    length = clip.num_frames * step
+    low, high = clip.gap or (-float("inf"), float("inf"))
+    needed = clip.repeats * length + (clip.repeats - 1) * max(low, -length)
+    if needed > duration + step:
+        raise DataError(
+            f"{duration:.2f} s of video have no room for {clip.repeats} clips of {length:.2f} s with gaps of {low:g} s: "
+            "choose fewer or shorter clips, or a smaller data.clip.gap"
+        )
+    best, least = None, float("inf")
+    for _ in range(GAP_DRAWS):
+        requests = sorted((_strided(duration, fps, clip, place) for place in rng.random(clip.repeats)), key=lambda r: r.start)
+        gaps = [after.start - before.start - length for before, after in itertools.pairwise(requests)]
+        wrong = sum(max(low - gap, 0) + max(gap - high, 0) for gap in gaps)
+        if wrong < least:
+            best, least = requests, wrong
+        if wrong == 0:
+            break
+    assert best is not None
+    return best
 
 
 def view_requests(duration: float, fps: float, clip: ClipSection, num_clips: int) -> list[ClipRequest]:

@@ -17,6 +17,7 @@ from vidmodels.core.entry import InputSpec
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.label_sets import NumClasses
 from vidmodels.core.recipe import AugmentSection
+from vidmodels.data.contrastive_views import change_view
 from vidmodels.data.mixing import mix, smooth_targets
 from vidmodels.data.video_transforms.policies import PYSLOWFAST
 from vidmodels.data.video_transforms.policies import rand_augment as augment_video
@@ -86,6 +87,8 @@ def _augment(pixels: Tensor, augment: AugmentSection, generator: torch.Generator
         pixels = torch.where(flipped.to(pixels.device).view(n, 1, 1, 1, 1), pixels.flip(-1), pixels)
     if augment.shift:
         pixels = random_shift(pixels, augment.shift, generator)
+    if any(augment.jitter) or augment.grey or augment.blur or augment.difference:
+        pixels = change_view(pixels, augment, generator)
     if augment.color_jitter:
         pixels = color_jitter(pixels, augment.color_jitter, generator)
     return pixels

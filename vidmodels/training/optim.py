@@ -73,7 +73,7 @@ def param_groups(model: nn.Module, optim: OptimSection) -> list[dict[str, Any]]:
 
 
 def build_optimizer(model: nn.Module, optim: OptimSection, peak_lr: float | None = None) -> torch.optim.Optimizer:
-    """AdamW or SGD over `param_groups`, fused where torch has a fused step for all the parameters.
+    """AdamW, SGD or LARS over `param_groups`, fused where torch has a fused step for all the parameters.
 
     peak_lr: learning rate at its peak (default `optim.lr`); a group's rate is that times its `lr_scale`.
     """
@@ -85,11 +85,51 @@ def build_optimizer(model: nn.Module, optim: OptimSection, peak_lr: float | None
     parameters = [p for group in groups for p in group["params"]]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
     sharded = any(isinstance(p, DTensor) for p in parameters)
+    if optim.name == "lars":
+        return Lars(groups, rate, optim.betas[0], optim.nesterov, optim.trust)
     if optim.name == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=optim.betas, fused=fused)
     # torch has no rule for the fused step of SGD on shards
     fused = fused and not sharded
     return torch.optim.SGD(groups, lr=rate, momentum=optim.betas[0], nesterov=optim.nesterov, fused=fused)
+
+
+class Lars(torch.optim.SGD):
+    """SGD whose gradient of each parameter of two or more dimensions is scaled to the size of its weights (You et al. 2017).
+
+    g <- (g + d w) * trust * |w| / (|g| + d |w| + 1e-8) with the weight decay d, then momentum; no scale where either is zero.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, momentum: float, nesterov: bool, trust: float) -> None:
+        super().__init__(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+        self.trust = trust
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step; the gradients are changed in place."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._scale(parameter, group["weight_decay"])
+            group["weight_decay"] = 0.0  # it is in the gradient now
+        try:
+            super().step()
+        finally:
+            for group, decay in zip(self.param_groups, decays):
+                group["weight_decay"] = decay
+        return loss
+
+    def _scale(self, parameter: Tensor, decay: float) -> None:
+        gradient = parameter.grad
+        assert gradient is not None
+        if parameter.ndim <= 1:
+            gradient.add_(parameter, alpha=decay)
+            return
+        weight, size = parameter.norm(), gradient.norm()
+        scale = self.trust * weight / (size + decay * weight + 1e-8)
+        gradient.add_(parameter, alpha=decay).mul_(torch.where((weight > 0) & (size > 0), scale, 1.0))
 
 
 def clip_gradients(model: nn.Module | Sequence[nn.Parameter], clip_norm: float | None) -> Tensor:

@@ -6,7 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+LATER: dict[str, JsonValue] = {"later": True}
+"""Marks a field that its section did not always have (`Field(default, json_schema_extra=LATER)`); see `Section.identity`."""
 
 
 class Section(BaseModel):
@@ -18,6 +21,20 @@ class Section(BaseModel):
         """A validated copy with some fields changed (`model_copy` would skip validation)."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_validate({**fields, **changes})
+
+    def identity(self) -> dict[str, Any]:
+        """The section as plain values, without the fields marked LATER that have their defaults.
+
+        A run is named by these values: one that was begun before a field came goes on under its name.
+        """
+        tree = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                tree[name] = value.identity()
+            elif field.json_schema_extra == LATER and value == field.default:
+                del tree[name]
+        return tree
 
 
 def canonical_json(tree: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from vidmodels.core.formats import Format
-from vidmodels.core.recipe.base import Section
+from vidmodels.core.recipe.base import LATER, Section
 
 
 class LayoutSection(Section):
@@ -71,6 +71,12 @@ class ClipSection(Section):
     """Clips taken from each decoded video (repeated sampling); each has its own time and crop."""
     sampling: Literal["random", "segment", "uniform"] = "random"
     """random: a random start; segment: one random frame of each of T equal segments; uniform: evenly over the whole video."""
+    repeat_times: Literal["each", "sorted", "same"] = Field("each", json_schema_extra=LATER)
+    """Of a video's `repeats` clips. each: anywhere; sorted: anywhere, in the order of time, with a `gap` where that is given;
+    same: all at one time, so that their crops alone differ."""
+    gap: tuple[float, float] | None = Field(None, json_schema_extra=LATER)
+    """Smallest and largest distance in seconds from the end of a sorted clip to the start of the next; negative where they may
+    overlap."""
     crop: Literal["random_resized", "random_short_side", "center"] = "random_resized"
     """random_resized: random area and aspect ratio; random_short_side: short side to a random length, then a square at a
     random place; center: short side to `size`, central square."""
@@ -91,6 +97,10 @@ class ClipSection(Section):
             raise ValueError(f"clip.crop_aspect {self.crop_aspect} must satisfy 0 < smallest <= largest")
         if not 0 < self.short_side[0] <= self.short_side[1]:
             raise ValueError(f"clip.short_side {self.short_side} must satisfy 0 < smallest <= largest")
+        if self.gap is not None and (self.gap[0] > self.gap[1] or self.repeat_times != "sorted"):
+            raise ValueError(f"clip.gap {self.gap} must have smallest <= largest, and needs repeat_times 'sorted'")
+        if self.repeat_times == "sorted" and self.sampling != "random":
+            raise ValueError(f"clip.repeat_times 'sorted' needs sampling 'random', not {self.sampling!r}")
         if self.crop == "random_short_side" and self.short_side[0] < self.size:
             raise ValueError(f"clip.short_side {self.short_side} is smaller than the crop of clip.size {self.size}")
         return self
@@ -105,6 +115,16 @@ class AugmentSection(Section):
     """RandAugment as 'm7-mstd0.5' (magnitude, its deviation, optional '-n2' operations); empty: none."""
     color_jitter: float = Field(0.0, ge=0)
     """Strength of a per-clip change of brightness, contrast and saturation; 0: none."""
+    jitter: tuple[float, float, float, float] = Field((0.0, 0.0, 0.0, 0.0), json_schema_extra=LATER)
+    """Contrastive views: largest change of brightness, contrast and saturation as factors, and of hue (1: the circle)."""
+    jitter_p: float = Field(0.8, ge=0, le=1, json_schema_extra=LATER)
+    """Probability of `jitter`."""
+    grey: float = Field(0.0, ge=0, le=1, json_schema_extra=LATER)
+    """Contrastive views: probability of a grey clip."""
+    blur: float = Field(0.0, ge=0, le=1, json_schema_extra=LATER)
+    """Contrastive views: probability of a Gaussian blur of 0.1 to 2 pixels."""
+    difference: float = Field(0.0, ge=0, le=1, json_schema_extra=LATER)
+    """Contrastive views: probability that a clip is replaced by the differences of its frames."""
     shift: int = Field(0, ge=0)
     """Largest random shift of the whole clip in pixels, borders replicated."""
     erasing: float = Field(0.0, ge=0, le=1)

@@ -6,20 +6,22 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vidmodels.core.recipe.base import Section
+from vidmodels.core.recipe.base import LATER, Section
 
 
 class OptimSection(Section):
     """The optimiser and its gradient."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    """Optimiser."""
+    name: Literal["adamw", "sgd", "lars"] = "adamw"
+    """Optimiser; lars is SGD with the gradient of each matrix or kernel scaled to the size of its weights."""
     lr: float = Field(1e-3, gt=0)
     """Peak learning rate at `lr_batch` (or as it is, where `lr_batch` is not given)."""
     lr_batch: int | None = Field(None, ge=1)
     """Batch in clips (videos x repeats) for which `lr` holds; the rate is scaled linearly to the run's batch."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's betas (SGD takes the first as its momentum)."""
+    """AdamW's betas (SGD and LARS take the first as their momentum)."""
+    trust: float = Field(0.001, gt=0, json_schema_extra=LATER)
+    """LARS: the size of a step relative to that of the weights, at a learning rate of 1."""
     nesterov: bool = False
     """Nesterov's form of SGD's momentum."""
     weight_decay: float = Field(0.05, ge=0)
