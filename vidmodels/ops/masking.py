@@ -5,15 +5,13 @@ N clips, T x H x W grid of tokens in t-major order, L = T*H*W of which K are kep
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vidmodels.core.errors import ConfigError
-
-Grid = tuple[int, int, int]
+from vidmodels.ops.block_masking import Grid, cube_mask
 
 
 class Masking(NamedTuple):
@@ -75,35 +73,6 @@ def sample_masking(
         # cubes seldom hit the wanted count exactly; the sort fills it up or trims it with single tokens
         return from_noise(dropped.flatten(1).float().to(device) + noise(total) / 2, count_kept(total, ratio))
     raise ConfigError(f"unknown mask sampling {sampling!r}: choose random, tube, frame, block or per_frame")
-
-
-def cube_mask(grid: Grid, wanted: int, generator: torch.Generator | None = None, tries: int = 100) -> Tensor:
-    """Bool [T, H, W]: the union of random cubes with at most `wanted` cells (MaskFeat code, cube generator).
-
-    Each cube has an area between a fifth of and the whole frame, a log-uniform aspect in 0.3..1/0.3 and any duration;
-    drawing ends when `tries` cubes in a row do not fit.
-    """
-    t, h, w = grid
-    mask = torch.zeros(grid, dtype=torch.bool)
-    covered, failures = 0, 0
-    while covered < wanted and failures < tries:
-        u = torch.rand(6, generator=generator).tolist()
-        area = h * w * (0.2 + 0.8 * u[0])
-        aspect = math.exp((2 * u[1] - 1) * -math.log(0.3))
-        rows, columns = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        duration = 1 + int(u[2] * t)
-        if not (0 < rows < h and 0 < columns < w):
-            failures += 1
-            continue
-        top, left, start = int(u[3] * (h - rows + 1)), int(u[4] * (w - columns + 1)), int(u[5] * (t - duration + 1))
-        cube = mask[start : start + duration, top : top + rows, left : left + columns]
-        new = cube.numel() - int(cube.sum())
-        if 0 < new <= wanted - covered:
-            cube.fill_(True)
-            covered, failures = covered + new, 0
-        else:
-            failures += 1
-    return mask
 
 
 def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
