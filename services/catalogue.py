@@ -12,6 +12,8 @@ TASKS = {
     "classify": ("classify", "features", "explain"),
     "detect_actions": ("detect-actions",),
     "pretrain_masked": ("features",),
+    "pretrain_features": ("features",),
+    "pretrain_contrastive": ("features",),
 }
 """What the service answers with a model of each task of the zoo."""
 

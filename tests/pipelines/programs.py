@@ -17,7 +17,7 @@ from pipelines.common.execute import execute
 from pipelines.common.predict import predict
 from pipelines.common.program import run_program
 from pipelines.common.settings import EvaluateSettings, PredictSettings, run_model_program
-from vidmodels.core.recipe import ClassifyRecipe, DetectRecipe, MaskedRecipe
+from vidmodels.core.recipe import ClassifyRecipe, ContrastiveRecipe, DetectRecipe, FeatureRecipe, MaskedRecipe
 
 QUICK = ("--run.backend", "local", "--run.decoders", "0", "--run.log-every", "2", "--schedule.batch-size", "4",
          "--schedule.max-steps", "4", "--train.checkpoint-every", "2", "--train.precision", "float32",
@@ -35,13 +35,21 @@ class Answer:
 
 
 class Programs:
-    """The four programs; `home` is their storage."""
+    """The programs; `home` is their storage."""
 
     def __init__(self, home: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.home, self._capture = home, capture
 
     def pretrain(self, *words: str) -> Answer:
         return self._call(lambda: run_program("pretrain_mae", MaskedRecipe, "mae_st_tiny", execute, (*QUICK, *words)))
+
+    def pretrain_features(self, *words: str) -> Answer:
+        argv = (*QUICK, *words)
+        return self._call(lambda: run_program("pretrain_maskfeat", FeatureRecipe, "maskfeat_tiny", execute, argv))
+
+    def pretrain_contrastive(self, *words: str, recipe: str = "rho_moco_tiny") -> Answer:
+        argv = (recipe, *QUICK, "--data.clip.num-frames", "4", *words)
+        return self._call(lambda: run_program("pretrain_contrastive", ContrastiveRecipe, "rho_moco_tiny", execute, argv))
 
     def classify(self, *words: str, recipe: str = "mae_st_tiny_classifier") -> Answer:
         argv = (recipe, *QUICK, *words)

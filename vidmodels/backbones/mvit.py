@@ -6,6 +6,7 @@ N clips, C colours, T frames, H height, W width, L tokens, D channels; T' x H' x
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -92,17 +93,28 @@ class MViTConfig:
     @property
     def stride(self) -> int:
         """Pixels of a cell of the last map. Raises ConfigError for cells that are not square, which no RoI head takes."""
-        strides = [self.patch_stride, *map(self._q_stride, range(self.depth))]
+        return self.stride_after(self.depth - 1)
+
+    def stride_after(self, block: int) -> int:
+        """Pixels of a cell of the map after a block; see `stride`."""
+        strides = [self.patch_stride, *map(self._q_stride, range(block + 1))]
         height, width = (math.prod(stride[axis] for stride in strides) for axis in (1, 2))
         if height != width:
-            raise ConfigError(f"the last map has cells of {height} x {width} pixels: give patch_stride and q_strides that are "
-                              "equal in height and width")  # fmt: skip
+            raise ConfigError(
+                f"the map after block {block} has cells of {height} x {width} pixels: give patch_stride and q_strides that "
+                "are equal in height and width"
+            )
         return height
 
     @property
     def is_image(self) -> bool:
         """Whether the model takes single frames."""
         return self.num_frames == 1
+
+    @property
+    def pools(self) -> bool:
+        """Whether anything is pooled; otherwise it is a plain vision transformer."""
+        return any(shape.q_pool or shape.kv_pool for shape in self.blocks())
 
     @property
     def options(self) -> BlockOptions:
@@ -186,11 +198,16 @@ class MViT(nn.Module):
             x, grid = block(x, grid), block.grid_after(grid)
         return self.norm(x), grid
 
-    def embed(self, clips: Tensor) -> tuple[Tensor, Grid]:
-        """The sequence before the first block and its grid (MViT, section 3.2: overlapping cubes)."""
+    def embed(self, clips: Tensor, replace: Callable[[Tensor, Grid], Tensor] | None = None) -> tuple[Tensor, Grid]:
+        """The sequence before the first block and its grid (MViT, section 3.2: overlapping cubes).
+
+        replace: changes the tokens [N, L, D] of a grid before they get their positions, as masked pre-training does.
+        """
         x = self.patch_embed(self._checked(clips))
         t, h, w = x.shape[2:]
         x = x.flatten(2).transpose(1, 2)
+        if replace is not None:
+            x = replace(x, (t, h, w))
         if self.pos is not None:
             x = x + self.pos.tokens((t, h, w))
         if self.cls_token is None:

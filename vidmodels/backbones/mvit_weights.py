@@ -78,6 +78,8 @@ def _check_form(found: FileForm, config: MViTConfig, source: str, from_images: b
     """Raises WeightsError that names the settings in which the file's model differed, with their values."""
     own: dict[str, Any] = {name: getattr(config, name) for name in FileForm.__dataclass_fields__ if name != "stem_frames"}
     own["pool_unstrided"] = config.pool_unstrided and config.pool_kernel is not None
+    if not config.pools:
+        own["pool_mode"] = "max"  # what a file without any pool's weights is taken for
     asked = dict(vars(found))
     names = ["dim", "depth", "stage_starts", "growth", "pool_mode", "qkv_bias"]
     if found.pool_mode == "conv":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Task = Literal["classify", "detect_actions", "pretrain_masked"]
+Task = Literal["classify", "detect_actions", "pretrain_masked", "pretrain_features", "pretrain_contrastive"]
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,26 @@ from typing import Any
 
 from pipelines.common.kinds.base import Kind
 from pipelines.common.kinds.classify import Classify
+from pipelines.common.kinds.contrastive import Contrastive
 from pipelines.common.kinds.detect import Detect
 from pipelines.common.kinds.masked import Masked
+from pipelines.common.kinds.masked_features import MaskedFeatures
 from pipelines.common.kinds.synchrony import Synchrony
 from vidmodels.core.errors import ConfigError
-from vidmodels.core.recipe import ClassifyRecipe, DetectRecipe, MaskedRecipe, Recipe, SynchronyRecipe
+from vidmodels.core.recipe import (
+    ClassifyRecipe,
+    ContrastiveRecipe,
+    DetectRecipe,
+    FeatureRecipe,
+    MaskedRecipe,
+    Recipe,
+    SynchronyRecipe,
+)
 
 _KINDS: dict[type[Recipe], type[Kind[Any]]] = {
     MaskedRecipe: Masked,
+    FeatureRecipe: MaskedFeatures,
+    ContrastiveRecipe: Contrastive,
     ClassifyRecipe: Classify,
     DetectRecipe: Detect,
     SynchronyRecipe: Synchrony,

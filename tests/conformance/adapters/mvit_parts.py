@@ -65,11 +65,8 @@ def answer(
 def _run(model: Any, clips: Tensor, boxes: Tensor | None) -> dict[str, Tensor]:
     answers: dict[str, Tensor] = {}
 
-    def note(i: int):
-        return lambda _module, _inputs, out: answers.update({f"block_{i}_mean": out.mean(-1), "last_tokens": out})
-
     for i, block in enumerate(model.backbone.layers):
-        block.register_forward_hook(note(i))
+        block.register_forward_hook(noted(answers, i))
     model.backbone.norm.register_forward_hook(lambda _module, _inputs, out: answers.update({"tokens": out}))
     logits = model(clips) if boxes is None else model(clips, boxes)
     pos = model.backbone.pos
@@ -79,6 +76,11 @@ def _run(model: Any, clips: Tensor, boxes: Tensor | None) -> dict[str, Tensor]:
         answers["pos_term"] = torch.cat([*first, pos.tokens(grid)], dim=1)
     scores = logits.softmax(-1) if model.activation == "softmax" else logits.sigmoid()
     return {**answers, "logits": logits, "scores": scores, "probabilities": scores}
+
+
+def noted(answers: dict[str, Tensor], block: int) -> Callable[..., None]:
+    """A hook that keeps what the cases compare of a block's tokens."""
+    return lambda _module, _inputs, out: answers.update({f"block_{block}_mean": out.mean(-1), "last_tokens": out})
 
 
 def _boxes(config: dict, inputs: dict[str, Any]) -> Tensor | None:
@@ -103,7 +105,6 @@ def read_config(config: dict, layout: str, tensors: dict[str, Tensor], clips: Te
     if any(max(s) > 1 for i, s in strides.items() if i not in form.stage_starts):
         raise ConfigError("queries are pooled inside of a stage, which no published model does")
     listed = {row[0]: _three(row[1:]) for row in get("pool_kv_stride") or []}
-    adaptive = get("pool_kv_stride_adaptive")
     stem = tensors["backbone.patch_embed.weight"]
     kernel = tuple(stem.shape[2:])
     fields: dict[str, Any] = {
@@ -114,7 +115,7 @@ def read_config(config: dict, layout: str, tensors: dict[str, Tensor], clips: Te
         "patch": kernel,
         "patch_stride": _three(get("patch_stride") or ((1, 4, 4) if image else (2, 4, 4))),
         "patch_padding": _three(get("patch_padding") or [k // 2 for k in kernel], 0),
-        "q_strides": q_strides, "kv_stride": _three(adaptive) if adaptive else listed.get(0, (1, 4, 4) if image else (1, 8, 8)),
+        "q_strides": q_strides or (1, 1, 1), "kv_stride": _kv_stride(get, listed, image),
         "pool_mode": mode, "class_token": form.class_token, "positions": form.positions,
         "relative_space": form.relative_space, "relative_time": form.relative_time,
         "residual": _residual(get("residual_pooling"), config, layout, form),
@@ -132,6 +133,14 @@ def read_config(config: dict, layout: str, tensors: dict[str, Tensor], clips: Te
         if listed.get(i, shape.kv_stride) != shape.kv_stride:
             raise ConfigError(f"block {i} has the stride {listed[i]} of keys and values, not {shape.kv_stride} by the rule")
     return ours
+
+
+def _kv_stride(get: Callable[[str], Any], listed: dict[int, tuple[int, int, int]], image: bool) -> tuple[int, int, int]:
+    if adaptive := get("pool_kv_stride_adaptive"):
+        return _three(adaptive)
+    if get("pool_kv_stride") == [] and not get("pool_kvq_kernel"):
+        return 1, 1, 1  # a plain transformer
+    return listed.get(0, (1, 4, 4) if image else (1, 8, 8))
 
 
 def _reader(config: dict) -> Callable[[str], Any]:
@@ -159,5 +168,5 @@ def _residual(asked: bool | None, config: dict, layout: str, form: FileForm) -> 
     """PySlowFast and torchvision add the pooled query to tokens of the grid, all other codes to the class token too."""
     if not (form.relative_space if asked is None else asked):
         return "none"
-    video_code = layout == "torchvision" or (layout == "PySlowFast" and "num_frames" in config)
+    video_code = layout == "torchvision" or (layout.startswith("PySlowFast") and "num_frames" in config)
     return "grid" if video_code else "all"

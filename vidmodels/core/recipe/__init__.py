@@ -18,7 +18,13 @@ from vidmodels.core.recipe.sound import SoundSection
 from vidmodels.core.recipe.tasks import (
     ClassifierSection,
     ClassifyRecipe,
+    ContrastiveModelSection,
+    ContrastiveRecipe,
+    ContrastiveTaskSection,
     EvalSection,
+    FeatureModelSection,
+    FeatureRecipe,
+    FeatureTaskSection,
     MaskedModelSection,
     MaskedRecipe,
     MaskedTaskSection,
@@ -30,8 +36,10 @@ from vidmodels.core.recipe.tiny import WHOLE_VIDEO, tiny_classifier, tiny_detect
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
 
 __all__ = [
-    "AugmentSection", "ClassifierSection", "ClassifyRecipe", "ClipSection", "DataSection", "DetectEvalSection",
-    "DetectRecipe", "DetectorSection", "EvalSection", "KeyFramesSection", "LayoutSection",
+    "AugmentSection", "ClassifierSection", "ClassifyRecipe", "ClipSection", "ContrastiveModelSection", "ContrastiveRecipe",
+    "ContrastiveTaskSection", "DataSection", "DetectEvalSection",
+    "DetectRecipe", "DetectorSection", "EvalSection", "FeatureModelSection", "FeatureRecipe", "FeatureTaskSection",
+    "KeyFramesSection", "LayoutSection",
     "MaskedModelSection", "MaskedRecipe", "MaskedTaskSection", "MultigridSection", "OptimSection", "Recipe", "RunSection",
     "ScheduleSection", "Section", "SoundSection", "SourceSection", "SynchronyModelSection",
     "SynchronyRecipe", "SyntheticSection", "TrainSection", "VideosSection",

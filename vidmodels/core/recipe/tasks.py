@@ -39,6 +39,72 @@ class MaskedTaskSection(Section):
     """What is predicted: pixels normalised per patch, or plain pixels."""
 
 
+class FeatureModelSection(Section):
+    """A predictor of masked features: a name of the zoo and what may be changed about it."""
+
+    name: str = "maskfeat_tiny_pretrain"
+    """Name in the zoo (`vidmodels models 'maskfeat*pretrain'`)."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Largest rate of stochastic depth in the encoder."""
+
+
+class FeatureTaskSection(Section):
+    """Masked feature prediction (MaskFeat, sections 3 and 5)."""
+
+    mask_ratio: float = Field(0.4, gt=0, lt=1)
+    """Largest share of the cells that are masked; blocks seldom reach it quite."""
+    mask_sampling: Literal["cube", "tube", "frame", "uniform"] = "cube"
+    """Masked together: space-time cubes, blocks of the plane over all time, whole time steps, or nothing."""
+    target: Literal["pixel", "hog", "code", "feature", "label"] = "hog"
+    """What is predicted: pixels, histograms of oriented gradients, or what a teacher says: the code of a discrete
+    autoencoder, features, shares of classes."""
+    normalise_pixels: bool = True
+    """Pixels are predicted with unit variance in each token."""
+    teacher: str = ""
+    """Of the last three targets: a model of the zoo, or MODULE:FUNCTION that gives a module (README of maskfeat)."""
+    teacher_weights: str = ""
+    """Checkpoint of a teacher from the zoo."""
+
+    @model_validator(mode="after")
+    def _teacher_fits(self):
+        taught = self.target in ("code", "feature", "label")
+        if taught and not self.teacher:
+            raise ValueError(f"target {self.target!r} needs a teacher: name a model of the zoo or MODULE:FUNCTION")
+        if self.teacher and not taught:
+            raise ValueError(f"target {self.target!r} is computed from the pixels: leave out the teacher")
+        if self.teacher_weights and (not self.teacher or ":" in self.teacher):
+            raise ValueError("teacher_weights are of a teacher from the zoo: name one, or load them in your function")
+        return self
+
+
+class ContrastiveModelSection(Section):
+    """A contrastive model: a name of the zoo and what may be changed about it."""
+
+    name: str = "rho_moco_tiny"
+    """Name in the zoo (`vidmodels models rho`)."""
+    queue: int | None = Field(None, ge=1)
+    """Keys that MoCo keeps; default: the model's own."""
+
+
+class ContrastiveTaskSection(Section):
+    """Persistent contrastive learning (Feichtenhofer et al. 2021, section 3); rho is data.clip.repeats."""
+
+    temperature: float = Field(0.1, gt=0)
+    """Divides similarities; of BYOL only a scale of the loss."""
+    momentum: float = Field(0.994, ge=0, le=1)
+    """Of the slow copy of MoCo and BYOL at the start; it rises to 1 along a half cosine."""
+    multi_view_queue: bool = True
+    """The queue takes the keys of all clips of a video, not of the first alone."""
+    epsilon: float = Field(0.05, gt=0)
+    """SwAV: how sharp its codes are."""
+    iterations: int = Field(3, ge=1)
+    """SwAV: normalisations of rows and columns."""
+    knn_temperature: float = Field(0.1, gt=0)
+    """Of the nearest neighbours that validation videos with labels are classified by."""
+    knn_batch: int = Field(16, ge=1)
+    """Validation videos at once."""
+
+
 class ClassifierSection(Section):
     """A classifier: a name of the zoo and what may be changed about it."""
 
@@ -87,6 +153,22 @@ class MaskedRecipe(Recipe):
     model: MaskedModelSection = MaskedModelSection()
     data: DataSection = DataSection()
     task: MaskedTaskSection = MaskedTaskSection()
+
+
+class FeatureRecipe(Recipe):
+    """Masked feature prediction on unlabelled video or images."""
+
+    model: FeatureModelSection = FeatureModelSection()
+    data: DataSection = DataSection()
+    task: FeatureTaskSection = FeatureTaskSection()
+
+
+class ContrastiveRecipe(Recipe):
+    """Persistent contrastive learning on unlabelled video."""
+
+    model: ContrastiveModelSection = ContrastiveModelSection()
+    data: DataSection = DataSection()
+    task: ContrastiveTaskSection = ContrastiveTaskSection()
 
 
 class ClassifyRecipe(Recipe):
