@@ -11,10 +11,20 @@ import pytest
 import vidmodels
 from vidmodels import zoo
 from vidmodels.core.errors import ConfigError, WeightsError
-from vidmodels.core.recipe import ClassifyRecipe, DetectRecipe, MaskedRecipe, SynchronyRecipe, canonical_json
+from vidmodels.core.recipe import (
+    ClassifyRecipe,
+    ContrastiveRecipe,
+    DetectRecipe,
+    FeatureRecipe,
+    MaskedRecipe,
+    SynchronyRecipe,
+    canonical_json,
+)
 
 TASKS = {
     MaskedRecipe: "pretrain_masked",
+    FeatureRecipe: "pretrain_features",
+    ContrastiveRecipe: "pretrain_contrastive",
     ClassifyRecipe: "classify",
     DetectRecipe: "detect_actions",
     SynchronyRecipe: "classify",
