@@ -113,6 +113,23 @@ def caffe2_laterals(prefix: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
+def contrastive(prefix: str) -> tuple[Format, Format]:
+    """Persistent contrastive learning, ours and PySlowFast's: its trunk is a network of one pathway."""
+    why = "of contrastive learning: projections, the slow copy, memories"
+    ours = Format(
+        "vidmodels, contrastive",
+        (r"online\.backbone\..+",),
+        (
+            Rule(r"online\.backbone\.(.+)", f"{prefix}{{0}}"),
+            Drop(r"(?:online|momentum|prototypes)\..+|queue|pointer|iteration|memory", why),
+        ),
+    )
+    pathway = (Rule(rf"backbone\.{rule.pattern}", rule.target) for rule in pyslowfast_pathway(0, prefix))
+    drops = r"backbone\.head\..+|backbone_hist\..+|swav_prototypes\.weight|queue_x|queue_swav|ptr|iter|knn_mem\.memory"
+    theirs = Format("PySlowFast, contrastive", (r"backbone\.s1\.pathway0_stem\.conv\.weight",), (*pathway, Drop(drops, why)))
+    return ours, theirs
+
+
 def imagenet_2d(prefix: str) -> Format:
     """torchvision's ResNets, to be inflated: each 2-D kernel is repeated over time and divided by its length."""
     to = f"{prefix}res{{0}}.blocks.{{1}}."

@@ -71,7 +71,15 @@ _RECIPES = {
     "i3d_r50_8x8": ("i3d_r50_8x8_k400",),
     "i3d_nln_r50_8x8": ("i3d_nln_r50_8x8_k400",),
     "slow_r50_4x16": ("slow_r50_4x16_k400",),
-    "slow_r50_8x8": ("slow_r50_8x8_k400",),
+    "slow_r50_8x8": (
+        "slow_r50_8x8_k400",
+        "slow_r50_8x8_linear_k400",
+        "slow_r50_8x8_ucf101",
+        "slow_r50_8x8_ucf101_syncbn",
+        "slow_r50_8x8_ssv2",
+    ),
+    "slow_r50_16x8": ("slow_r50_16x8_charades",),
+    "i3d_tiny": ("i3d_tiny", "i3d_tiny_probe"),
     "slowfast_r50_4x16": ("slowfast_r50_4x16_k400",),
     "slowfast_r50_8x8": (
         "slowfast_r50_8x8_k400",
@@ -97,6 +105,7 @@ _SINGLE = (
     _one("i3d_r101_8x8", "i3d", 8, 8, 51_754_192, 46_955_921_408, depth=101),
     _one("slow_r50_4x16", "slow", 4, 16, 32_454_096, 20_870_823_936, "72.7 / 90.3"),
     _one("slow_r50_8x8", "slow", 8, 8, 32_454_096, 41_740_828_672, "74.8 / 91.6"),
+    _one("slow_r50_16x8", "slow", 16, 8, 32_454_096, 83_480_838_144),
     _one("slow_nln_r50_4x16", "slow", 4, 16, 39_812_560, 28_998_533_120, **_NLN_R50),
     _one("slow_nln_r50_8x8", "slow", 8, 8, 39_812_560, 63_975_620_608, **_NLN_R50),
 )
@@ -134,6 +143,7 @@ _HUB = (
 )  # fmt: skip
 _AVA = (
     _detector("slow_r50_4x16_ava", "single_pathway", _clip(4, 16), 31_798_416, "19.5 mAP (v2.2)", roi_aligned=False),
+    _detector("slow_r50_8x8_ava", "single_pathway", _clip(8, 8), 31_798_416, "22.8 mAP (v2.2), from BYOL without labels"),
     _detector("slowfast_r50_8x8_ava", "slowfast", _clip(32, 2), 33_828_888, "24.8 mAP (v2.2, a run of the short recipe)"),
     _detector(
         "slowfast_nln_r101_8x8_ava", "slowfast", _clip(32, 2), 59_342_488, "29.1 mAP (v2.2), 28.2 (v2.1), from Kinetics-600",

@@ -21,6 +21,15 @@ from vidmodels.core.recipe import (
     tiny_classifier,
     tiny_detector,
 )
+from vidmodels.systems.slowfast.transfer import (  # noqa: F401  (the card names them)
+    i3d_tiny_probe,
+    slow_r50_8x8_ava,
+    slow_r50_8x8_linear_k400,
+    slow_r50_8x8_ssv2,
+    slow_r50_8x8_ucf101,
+    slow_r50_8x8_ucf101_syncbn,
+    slow_r50_16x8_charades,
+)
 
 FPS = 30  # strides count frames at 30 per second, whatever the video's own rate
 MULTIGRID = MultigridSection(long_cycle=True, short_cycle=True)

@@ -78,7 +78,9 @@ CAFFE2_ONE = Format(
     unless=(r"t_conv1_w", r"conv1_xy_w"),
     rules=(*tables.caffe2_pathway("", _ONE), *tables.HEAD_RULES["caffe2"], *tables.CAFFE2_DROPS),
 )
+CONTRASTIVE = tables.contrastive(_ONE)
 FORMATS = (
+    *CONTRASTIVE,
     VIDMODELS,
     PYSLOWFAST_TWO,
     PYSLOWFAST_ONE,
@@ -114,7 +116,7 @@ def load_tensors(
     form, tensors, report = open_state(state, FORMATS, source, metadata)
     _check_pathways(model, tensors, source)
     new = [*allow, "*.num_batches_tracked"]
-    if form is FORMATS[-1]:
+    if form is FORMATS[-1] or form in CONTRASTIVE:
         new += ["head.*"]
     return load_state(model, tensors, report, new, allow, tables.fit_kernel)
 
