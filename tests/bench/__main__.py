@@ -13,7 +13,7 @@ from tests.bench.harness import Figure, Ratio
 
 
 def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
-    from tests.bench import classifiers, decoding, gpu, gpu_classifiers, model, overhead, serving
+    from tests.bench import classifiers, contrastive, decoding, gpu, gpu_classifiers, model, overhead, serving
 
     return {
         "decode": decoding.decode,
@@ -30,6 +30,7 @@ def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
         "train_step": classifiers.train_step,
         "deploy": classifiers.deploy,
         "portions": classifiers.portions,
+        "rho": contrastive.rho,
         "overhead": overhead.overhead,
         "serve_noop": serving.serve_noop,
         "serve_upload": serving.serve_upload,

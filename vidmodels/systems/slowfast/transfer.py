@@ -37,7 +37,7 @@ def _tuned(frames: int, lr: float, schedule: ScheduleSection, decay: float, drop
 
 
 def slow_r50_8x8_linear_k400() -> ClassifyRecipe:
-    """A linear layer on a frozen trunk, Kinetics-400: 66.6 (MoCo) and 67.4 (BYOL) top-1 with two clips, 71.0 and 70.1 with four.
+    """A linear layer on a frozen trunk, Kinetics-400: 66.6 (MoCo), 67.4 (BYOL) top-1 with two clips, 71.0 and 70.1 with four.
 
     The trunk's batch norms go on to follow the statistics of what they see, as in the published run.
     """
