@@ -1,13 +1,11 @@
-"""`vidmodels predict`, `features` and `convert` on small videos and a tiny model."""
+"""`vidmodels predict` and `convert` on small videos and a tiny model."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -155,35 +153,3 @@ def test_label_sets_are_counted_on_the_command_line(run, video, tmp_path):
     for wrong, says in (("verb=0,noun=2", "0 is less than 1"), ("verb=", neither), ("3,2", neither)):
         ran = run("convert", foreign, out, "--model", "slowfast_tiny", "--num-classes", wrong)
         assert (ran.code, says in ran.err) == (2, True)
-
-
-def test_features_as_parquet(run, video, weights, tmp_path):
-    long = tmp_path / "long.mp4"
-    from vidmodels.data.synthetic.encode import encode_mp4
-
-    long.write_bytes(encode_mp4(frames(64, seed=1), 8))
-    out = tmp_path / "f.parquet"
-    ran = run("features", "mae_st_vit_tiny", video, tmp_path / "none.mp4", long, "--weights", weights, "--out", out)
-    assert ran.code == 1
-    table = pq.read_table(out)
-    assert table.column_names == ["id", "start", "end", "vector"]
-    assert table["id"].to_pylist() == [str(video)] * 3 + [str(long)] * 4
-    assert table["start"].to_pylist() == [0, 2, 3, 0, 2, 4, 6]
-    assert table["end"].to_pylist() == [2, 4, 5, 2, 4, 6, 8]
-    vectors = np.array(table["vector"].to_pylist())
-    assert vectors.shape == (7, DIM)
-    assert np.abs(vectors[0] - vectors[3]).max() > 1e-3
-    assert table.schema.metadata[b"vidmodels.model"] == b"mae_st_vit_tiny"
-
-
-def test_features_of_a_pretrained_encoder(run, video, tmp_path):
-    model = zoo.create_model("mae_st_vit_tiny_pretrain")
-    path = zoo.save_weights(model, tmp_path / "pre.safetensors")
-    out: Path = tmp_path / "f.parquet"
-    for name in ("mae_st_vit_tiny_pretrain", "mae_st_vit_tiny"):
-        assert run("features", name, video, "--weights", path, "--clips", 2, "--out", out).code == 0
-        assert pq.read_table(out).num_rows == 2
-    out.unlink()
-    assert run("features", "mae_st_vit_tiny", tmp_path / "none.mp4", "--out", out).code == 1
-    assert not out.exists()
-    assert list(tmp_path.glob(".*")) == []

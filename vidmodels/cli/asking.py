@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from vidmodels.inference.predictor import Predictor
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """NAME, VIDEO... and the options that make a predictor."""
+def add_model_options(parser: argparse.ArgumentParser, videos: str = "+") -> None:
+    """NAME, VIDEO... and the options that make a predictor. videos: how many, as argparse's nargs."""
     parser.add_argument(
         "name", help="name of a model, weights that say which model they are (a file, models:/NAME@ALIAS), or an exported file"
     )
-    parser.add_argument("videos", nargs="+", metavar="video", help="video files")
+    parser.add_argument("videos", nargs=videos, metavar="video", help="video files")
     add_weights_options(parser)
     add_device_option(parser)
     parser.add_argument(
@@ -122,12 +122,16 @@ def open_predictor(
     return predictor
 
 
-def for_each(command: str, videos: Sequence[str], work: Callable[[str], None]) -> dict[str, str]:
-    """Do the work for each video; one that cannot be read is reported and the others go on. Returns {video: error}."""
+def for_each(command: str, videos: Sequence[str], work: Callable[[str], None], are_files: bool = True) -> dict[str, str]:
+    """Do the work for each video; one that cannot be read is reported and the others go on. Returns {video: error}.
+
+    are_files: the names are paths or addresses of files, not names of samples.
+    """
     errors: dict[str, str] = {}
     for video in videos:
         try:
-            check_exists(video)
+            if are_files:
+                check_exists(video)
             work(video)
         except ConfigError:
             raise  # it would come again for each video

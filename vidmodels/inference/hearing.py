@@ -24,17 +24,22 @@ from vidmodels.ops.logmel import AudioInput, audio_input
 class Ear:
     """Hears the windows of one video, with the memory of some of them.
 
-    spec: the input of a model that hears; required: a window without sound is an error. Raises MediaError, also where the
-    sound cannot be decoded, and ConfigError for a model that takes no sound.
+    spec: the input of a model that hears; required: a window without sound is an error; fps: of a folder of pictures. Raises
+    MediaError, also where the sound cannot be decoded, and ConfigError for a model that takes no sound.
     """
 
     def __init__(
-        self, video: str | PathLike[str], spec: InputSpec, limits: Limits | None = None, required: bool = False
+        self,
+        video: str | PathLike[str],
+        spec: InputSpec,
+        limits: Limits | None = None,
+        required: bool = False,
+        fps: float | None = None,
     ) -> None:
         if spec.audio is None:
             raise ConfigError("the model takes no sound: leave out require_sound, or choose one that hears")
         self.spec, self.audio, self.required = spec, spec.audio, required
-        self._reader = open_sample(str(video), None, limits)
+        self._reader = open_sample(str(video), fps, limits)
 
     def __enter__(self) -> Ear:
         self._reader.__enter__()
@@ -69,7 +74,7 @@ class Ear:
 
 
 def ear_for(
-    video: str | PathLike[str], spec: InputSpec, limits: Limits | None, required: bool
+    video: str | PathLike[str], spec: InputSpec, limits: Limits | None, required: bool, fps: float | None = None
 ) -> AbstractContextManager[Ear | None]:
     """An Ear for a model that hears; for another one nothing, unless sound is required of it."""
-    return Ear(video, spec, limits, required) if spec.audio is not None or required else nullcontext()
+    return Ear(video, spec, limits, required, fps) if spec.audio is not None or required else nullcontext()

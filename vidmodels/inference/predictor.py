@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,11 +23,15 @@ from vidmodels.data.probe import Limits
 from vidmodels.data.storage import is_picture
 from vidmodels.inference.hearing import Ear, ear_for
 from vidmodels.inference.portions import portions
-from vidmodels.inference.windows import Video, read_clips, view_spans, window_spans
+from vidmodels.inference.windows import Video, moved, read_clips, view_spans, window_spans
 from vidmodels.ops.logmel import AudioInput
 from vidmodels.tasks.classify import scores_of
 from vidmodels.tasks.results import ClassifyResult, Window, merge
+from vidmodels.weights.files import tensors_sha256
 from vidmodels.weights.load import LoadReport
+
+if TYPE_CHECKING:
+    from vidmodels.data.manifest import SampleRef
 
 PRECISIONS = ("float32", "bf16")
 
@@ -60,6 +64,8 @@ class Predictor:
     """
 
     require_sound: bool = False
+    projected: bool = False
+    """Whether embeddings are those of the projection that a contrastive model is trained on, not of the layers below it."""
     report: LoadReport | None = None
     """What became of the weights file, where the predictor was made from one."""
 
@@ -118,26 +124,47 @@ class Predictor:
             yield from self._answers(reader, ear, window_spans(reader.info, self.spec, stride), num_crops)
 
     def features(
-        self, video: str | PathLike[str], num_clips: int | None = None, stride: float | None = None
+        self, video: str | PathLike[str] | SampleRef, num_clips: int | None = None, stride: float | None = None
     ) -> list[Embedding]:
         """Embeddings of `num_clips` clips evenly over the video, or (None) of windows over all of it, `stride` seconds
-        apart (default end to end). Raises MediaError, and ConfigError for a model without `features`."""
-        if not hasattr(self.model, "features"):
-            raise ConfigError(f"{self.name} gives no embeddings: it has no function `features`")
+        apart (default end to end). video: an address, or a sample of a manifest, which may be a part of a video.
+
+        Raises MediaError, and ConfigError for a model without `features`."""
         if num_clips is not None and stride is not None:
             raise ConfigError("num_clips and stride exclude each other: give one of them")
+        self._embedder()
+        uri, fps, first, last = (
+            (str(video), None, 0.0, None)
+            if isinstance(video, str | PathLike)
+            else (video.uri, video.fps, video.start or 0.0, video.end)
+        )
         embeddings = []
-        with self._open(video) as reader, self._listen(video) as ear:
-            spans = (
-                window_spans(reader.info, self.spec, stride)
-                if num_clips is None
-                else view_spans(reader.info, self.spec, num_clips)
-            )
-            for group, clips in read_clips(reader, spans, self.spec, 1, self.batch_size):
+        with self._open(uri, fps) as reader, self._listen(uri, fps) as ear:
+            end = reader.info.duration if last is None else min(last, reader.info.duration)
+            if first >= end:
+                raise MediaError(f"{uri} ends at {reader.info.duration:.2f} s, before the part from {first:g} s: mend the list")
+            info = replace(reader.info, duration=end - first)
+            spans = window_spans(info, self.spec, stride) if num_clips is None else view_spans(info, self.spec, num_clips)
+            for group, clips in read_clips(reader, moved(spans, first), self.spec, 1, self.batch_size):
                 sound = None if ear is None else ear.hear(group)
                 vectors, heard = self.embed(clips, sound), _heard(sound, len(group), 1)
                 embeddings += [Embedding(s.start, s.end, vector, flag) for s, vector, flag in zip(group, vectors, heard)]
         return embeddings
+
+    @property
+    def embedding_dim(self) -> int:
+        """Values of an embedding, for models of the zoo. Raises ConfigError for a model that gives none."""
+        self._embedder()
+        dim: Any = self.model.projection_dim if self.projected else self.model.feature_dim
+        return dim
+
+    def digest(self, leave_out: Sequence[str] = ()) -> str:
+        """SHA-256 of the weights as they are used, without those that a file did not have and those of these patterns.
+
+        Equal for the same weights from any file and on any device.
+        """
+        new = () if self.report is None else self.report.new
+        return tensors_sha256(self.model.state_dict(), (*leave_out, *new))
 
     def scores(self, clips: np.ndarray, sound: AudioInput | None = None) -> np.ndarray:
         """Scores float32 [N, K] of clips uint8 [N, T, S, S, C]: a softmax, or a sigmoid where classes are not exclusive.
@@ -149,8 +176,20 @@ class Predictor:
 
     def embed(self, clips: np.ndarray, sound: AudioInput | None = None) -> np.ndarray:
         """Embeddings float32 [N, D] of clips uint8 [N, T, S, S, C], and their sound. Raises WeightsError as `scores` does."""
-        features: Any = self.model.features
-        return self._run(clips, sound, lambda *inputs: features(*inputs).float())
+        embed = self._embedder()
+        return self._run(clips, sound, lambda *inputs: embed(*inputs).float())
+
+    def _embedder(self) -> Any:
+        """The model's function from clips to embeddings. Raises ConfigError where it has none."""
+        if self._entry is not None and self._entry.task == "detect_actions":
+            raise ConfigError(f"{self.name} gives embeddings of boxes, not of videos: take those of a classifier")
+        if self.projected:
+            if not hasattr(self.model, "projections"):
+                raise ConfigError(f"{self.name} has no projection, as contrastive models have: take its features")
+            return self.model.projections
+        if not hasattr(self.model, "features"):
+            raise ConfigError(f"{self.name} gives no embeddings: it has no function `features`")
+        return self.model.features
 
     def _answers(self, reader: Video, ear: Ear | None, spans: Any, num_crops: int) -> Iterator[ClassifyResult]:
         for group, clips in read_clips(reader, spans, self.spec, num_crops, self.batch_size):
@@ -174,15 +213,15 @@ class Predictor:
         enabled = self.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def _open(self, video: str | PathLike[str]) -> Video:
+    def _open(self, video: str | PathLike[str], fps: float | None = None) -> Video:
         """The video, or a picture for a model of pictures."""
         if is_picture(str(video)) and self.spec.num_frames > 1:
             wants = f"{self.name} takes clips of {self.spec.num_frames} frames"
             raise MediaError(f"{video} is a picture, and {wants}: give a video, or a model of pictures")
-        return open_sample(str(video), None, self.limits, thread_type="AUTO")
+        return open_sample(str(video), fps, self.limits, thread_type="AUTO")
 
-    def _listen(self, video: str | PathLike[str]) -> contextlib.AbstractContextManager[Ear | None]:
-        return ear_for(video, self.spec, self.limits, self.require_sound)
+    def _listen(self, video: str | PathLike[str], fps: float | None = None) -> contextlib.AbstractContextManager[Ear | None]:
+        return ear_for(video, self.spec, self.limits, self.require_sound, fps)
 
     def _names(self, count: int) -> tuple[str, ...]:
         if self.classes is None:

@@ -5,7 +5,7 @@ N clips, T frames, H height, W width, S side of the model's crop, C colours. Fre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,12 @@ def window_spans(info: VideoInfo, spec: InputSpec, stride: float | None = None) 
         if first + max(span, round(length * info.fps)) >= frames or first >= frames - span:
             return
         first = min(first + hop, frames - span)
+
+
+def moved(spans: Iterable[Span], by: float) -> Iterator[Span]:
+    """Spans `by` seconds later."""
+    for span in spans:
+        yield Span(tuple(time + by for time in span.times), span.start + by, span.end + by)
 
 
 def window_seconds(info: VideoInfo, spec: InputSpec) -> float:

@@ -6,8 +6,11 @@ No file runs code; sizes are checked before anything is unpacked.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import zipfile
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,16 @@ def _tensors_of(tree: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any
 
 def _is_state(tree: dict) -> bool:
     return any(isinstance(value, Tensor) for value in tree.values())
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor], leave_out: Sequence[str] = ()) -> str:
+    """SHA-256 over names, types, shapes and values of tensors on any device, without those whose name fits a pattern."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        if not any(fnmatchcase(name, pattern) for pattern in leave_out):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def write_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, Any]) -> Path:

@@ -91,7 +91,7 @@ class Contrastive(Kind[ContrastiveRecipe]):
         reader = ViewReader(self.sources.val, self.recipe.data.clip)
         names = class_names(self.sources)
         nearest = NearestClassifier(
-            _Projection(model), model.memory, self._labels(), len(names), self.recipe.task.knn_temperature
+            model.projections, model.memory, self._labels(), len(names), self.recipe.task.knn_temperature
         )
         mine = range(world.rank, len(reader.manifest), world.size)
         size = self.recipe.task.knn_batch
@@ -129,13 +129,3 @@ def _check_room(manifest: Manifest, data: DataSection) -> None:
             reasons.append(f"{row.id}: {error}")
     if len(reasons) > data.max_bad_fraction * len(rows):
         raise DataError(f"{len(reasons)} of {len(rows)} videos are too short, such as {reasons[0]}")
-
-
-class _Projection:
-    """The embedding that the memory holds."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def __call__(self, clips: Any) -> Any:
-        return self._model(clips).projection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib.metadata
 import json
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +34,7 @@ from vidmodels.inference.export.report import ExportReport, Form, largest_error,
 from vidmodels.inference.export.signature import Input, example_of, inputs_of
 from vidmodels.inference.export.trace import trace
 from vidmodels.tasks.classify import activation_of
+from vidmodels.weights.files import tensors_sha256
 
 TOLERANCE = 1e-4
 
@@ -181,18 +181,9 @@ def _about(model: Any, plan: Plan) -> dict[str, Any]:
         "format": plan.format,
         "deployed": plan.deployed,
         "int8": False,
-        "tensors_sha256": tensors_sha256(model),
+        "tensors_sha256": tensors_sha256(model.state_dict()),
         "vidmodels": importlib.metadata.version("vidmodels"),
     }
-
-
-def tensors_sha256(model: nn.Module) -> str:
-    """SHA-256 over names and values of all parameters and buffers."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _name(model: nn.Module) -> str:

@@ -95,7 +95,7 @@ class ContrastiveModel(nn.Module):
         self.config = config
         self.online = Embedder(backbone, config)
         self.momentum = copy.deepcopy(self.online).requires_grad_(False) if config.has_momentum else None
-        self.feature_dim = sum(backbone.dims)
+        self.feature_dim, self.projection_dim = sum(backbone.dims), config.width
         self.memory_format = backbone.memory_format
         spread = (config.dim / 3) ** -0.5
         self.prototypes = nn.Linear(config.dim, config.prototypes, bias=False) if config.framework == "swav" else None
@@ -168,6 +168,10 @@ class ContrastiveModel(nn.Module):
     def features(self, clips: Tensor) -> Tensor:
         """Pooled embedding [N, D]."""
         return self.online.pool(clips)
+
+    def projections(self, clips: Tensor) -> Tensor:
+        """What the loss compares, of unit length [N, E]."""
+        return self(clips).projection
 
     def blocks(self) -> list[nn.Module]:
         """Blocks of the network that learns, for checkpointing of activations, compilation and sharding."""
