@@ -131,6 +131,7 @@ def test_commands_of_the_readme_exist():
         "detect-actions",
         "explain",
         "features",
+        "search",
         "convert",
         "export",
         "register",

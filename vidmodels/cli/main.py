@@ -21,6 +21,7 @@ COMMANDS = {
     "detect-actions": ("vidmodels.cli.detect_actions", "what each person in videos does"),
     "explain": ("vidmodels.cli.explain", "where in a video the evidence for a class lies"),
     "features": ("vidmodels.cli.features", "embeddings of videos, to Parquet"),
+    "search": ("vidmodels.cli.search", "the videos most like a video, by their features"),
     "export": ("vidmodels.cli.export", "a model as ONNX or a torch.export program"),
     "convert": ("vidmodels.cli.convert", "a published checkpoint to safetensors"),
     "checkpoints": ("vidmodels.cli.checkpoints", "checkpoints of a run and whether they verify"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from vidmodels.inference.feature_journal import Journal
 from vidmodels.inference.predictor import Embedding
 
 _KEY = "vidmodels."
-ROWS = 8192
+ROWS = 4096
 """Rows of a row group, and so about what is in memory at once."""
 
 
@@ -191,8 +190,9 @@ class FeatureFile:
         self._check_label(label)
         names = ["id", "start", "end", "vector", *self._given("uri"), *self._given(label)]
         rest: pa.Table | None = None
-        for batch in self._file.iter_batches(ROWS, columns=names):
-            table = pa.Table.from_batches([batch])
+        # group by group: pyarrow's iter_batches keeps all that it has read
+        for group in range(self._file.num_row_groups):
+            table = self._file.read_row_group(group, columns=names, use_threads=False)
             table = table if rest is None else pa.concat_tables([rest, table])
             # the last video of a part may go on in the next
             ids = table["id"].to_numpy()
@@ -202,11 +202,6 @@ class FeatureFile:
                 yield self._means(table.slice(0, begins[-1]), begins[:-1], label)
         assert rest is not None
         yield self._means(rest, np.array([0]), label)
-
-    @cached_property
-    def count(self) -> int:
-        """How many videos it holds."""
-        return sum(len(videos.ids) for videos in self.videos())
 
     def _given(self, name: str | None) -> list[str]:
         return [name] if name is not None and name in self._file.schema_arrow.names else []
@@ -221,12 +216,13 @@ class FeatureFile:
         )
 
     def _means(self, table: pa.Table, begins: np.ndarray, label: str | None) -> Videos:
-        vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, self.dim)
-        firsts = table.take(pa.array(begins))
+        means = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, self.dim)
+        firsts = table.drop_columns("vector").take(pa.array(begins))
         ids = firsts["id"].to_pylist()
         uris = firsts["uri"].to_pylist() if "uri" in table.column_names else ids
         counts = np.diff(np.append(begins, len(table)))
-        means = np.add.reduceat(vectors, begins, axis=0, dtype=np.float64) / counts[:, None]
+        if counts.max() > 1:
+            means = np.add.reduceat(means.astype(np.float64), begins, axis=0) / counts[:, None]
         if not np.isfinite(means).all():
             bad = ids[int(np.flatnonzero(~np.isfinite(means).all(1))[0])]
             raise DataError(f"the features of {bad} in {self.path} are not finite: compute them anew")
