@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import vidmodels
 from vidmodels import Predictor
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.reader import ViewReader
+from vidmodels.data.synthetic.motion import CLASSES
+from vidmodels.inference.linear import fit_linear
 from vidmodels.systems.mae_st.recipes import mae_st_tiny
 
 ENCODER = "mae_st_vit_tiny_pretrain"
@@ -31,13 +30,12 @@ def linear_probe(train: Path, val: Path, weights: str | None, seed: int) -> floa
     torch.set_num_threads(1)
     encoder = vidmodels.create_model(ENCODER) if weights is None else weights
     predictor = Predictor(encoder, batch_size=BATCH)
-    x, y = embeddings(predictor, Manifest.load(train))
-    # the penalty is on the mean loss, scikit-learn's C on the sum
-    regression = LogisticRegression(C=1 / (2 * PENALTY * len(x)), max_iter=1000)
-    return float(make_pipeline(StandardScaler(), regression).fit(x, y).score(*embeddings(predictor, Manifest.load(val))))
+    layer = fit_linear(*embeddings(predictor, Manifest.load(train)), len(CLASSES), PENALTY)
+    x, y = embeddings(predictor, Manifest.load(val))
+    return (layer(x).argmax(1) == y).double().mean().item()
 
 
-def embeddings(predictor: Predictor, manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
+def embeddings(predictor: Predictor, manifest: Manifest) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings [N, D] and labels [N] of all videos."""
     reader = ViewReader(manifest, mae_st_tiny().data.clip)
     found, labels = [], []
@@ -46,4 +44,4 @@ def embeddings(predictor: Predictor, manifest: Manifest) -> tuple[np.ndarray, np
         assert not any(columns["error"]), columns["error"]
         found.append(predictor.embed(columns["clips"][:, 0]))
         labels.append(columns["label"])
-    return np.concatenate(found), np.concatenate(labels)
+    return torch.from_numpy(np.concatenate(found)), torch.from_numpy(np.concatenate(labels))

@@ -132,6 +132,7 @@ def test_commands_of_the_readme_exist():
         "explain",
         "features",
         "search",
+        "probe",
         "convert",
         "export",
         "register",

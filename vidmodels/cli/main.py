@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": ("vidmodels.cli.explain", "where in a video the evidence for a class lies"),
     "features": ("vidmodels.cli.features", "embeddings of videos, to Parquet"),
     "search": ("vidmodels.cli.search", "the videos most like a video, by their features"),
+    "probe": ("vidmodels.cli.probe", "how well features tell classes apart"),
     "export": ("vidmodels.cli.export", "a model as ONNX or a torch.export program"),
     "convert": ("vidmodels.cli.convert", "a published checkpoint to safetensors"),
     "checkpoints": ("vidmodels.cli.checkpoints", "checkpoints of a run and whether they verify"),

@@ -85,7 +85,7 @@ def _computed(file: FeatureFile, options: argparse.Namespace) -> tuple[Neighbour
     if not source.comparable(own):
         raise ConfigError(f"{file.path} holds {source}, and the query's are {own}: give the model that made the file")
     embeddings = predictor.features(options.query, clips, stride)
-    vector = np.mean([each.vector for each in embeddings], axis=0, dtype=np.float64)
+    vector = np.stack([each.vector for each in embeddings]).mean(0, dtype=np.float64)
     return Neighbour(options.query, options.query, 1.0, embeddings[0].start, embeddings[-1].end), vector
 
 
