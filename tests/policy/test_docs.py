@@ -133,6 +133,7 @@ def test_commands_of_the_readme_exist():
         "features",
         "search",
         "probe",
+        "map",
         "convert",
         "export",
         "register",

@@ -23,6 +23,7 @@ COMMANDS = {
     "features": ("vidmodels.cli.features", "embeddings of videos, to Parquet"),
     "search": ("vidmodels.cli.search", "the videos most like a video, by their features"),
     "probe": ("vidmodels.cli.probe", "how well features tell classes apart"),
+    "map": ("vidmodels.cli.map", "videos as a picture, like ones near each other"),
     "export": ("vidmodels.cli.export", "a model as ONNX or a torch.export program"),
     "convert": ("vidmodels.cli.convert", "a published checkpoint to safetensors"),
     "checkpoints": ("vidmodels.cli.checkpoints", "checkpoints of a run and whether they verify"),

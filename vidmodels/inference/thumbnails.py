@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from vidmodels.data.frames import open_sample
+from vidmodels.visual.canvas import BACKGROUND, rgb
 
-GROUND = (20, 23, 28)
+GROUND = rgb(BACKGROUND)
 """Colour beside a picture of other proportions: that of the sheets."""
 
 

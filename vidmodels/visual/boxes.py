@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidmodels.visual.canvas import BACKGROUND, INK, Label, draw_labels
+from vidmodels.visual.canvas import BACKGROUND, INK, Label, draw_labels, rgb
 from vidmodels.visual.text import percent
 
 COLOURS = (
@@ -56,8 +56,7 @@ def draw_boxes(picture: np.ndarray, boxes: Sequence[TaggedBox]) -> np.ndarray:
 
 def colour_of(number: int) -> tuple[int, int, int]:
     """The colour (RGB) of person `number`, the same in every picture."""
-    text = COLOURS[(number - 1) % len(COLOURS)]
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+    return rgb(COLOURS[(number - 1) % len(COLOURS)])
 
 
 @functools.lru_cache(maxsize=256)  # a tag stays the same from one key frame to the next

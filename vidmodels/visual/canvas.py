@@ -21,6 +21,11 @@ MUTED = "#8f98a8"
 ACCENT = "#7cb2ff"
 
 
+def rgb(colour: str) -> tuple[int, int, int]:
+    """The values 0..255 of a colour such as #14171c."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
 def as_array(value: Any) -> np.ndarray:
     """A numpy array of an array, a list, or a tensor on any device (bfloat16 becomes float32)."""
     if hasattr(value, "detach"):
