@@ -13,18 +13,20 @@ from tests.bench.harness import Figure, Ratio
 
 
 def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
-    from tests.bench import classifiers, contrastive, decoding, gpu, gpu_classifiers, model, overhead, serving
+    from tests.bench import classifiers, contrastive, decoding, gpu, gpu_classifiers, histograms, model, overhead, serving
 
     return {
         "decode": decoding.decode,
         "decode_whole": decoding.decode_whole,
         "decode_repeat": decoding.decode_repeat,
+        "rho_decode": decoding.rho_decode,
         "store": decoding.store,
         "sparse": model.sparse,
         "sparse_decoder": lambda: model.sparse(with_decoder=True),
         "step": model.step,
         "step_bf16": lambda: model.step(bf16=True),
         "masked_step": model.masked_step,
+        "hog": histograms.hog_of_frames,
         "forward": classifiers.forward,
         "forward_fast": classifiers.forward_fast,
         "train_step": classifiers.train_step,

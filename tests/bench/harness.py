@@ -42,11 +42,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def alternate(first: Callable[[], float], second: Callable[[], float], rounds: int) -> tuple[list[float], list[float]]:
-    """Measurements of both sides in turn; which one comes first changes with each round."""
+def alternate(
+    first: Callable[[], float], second: Callable[[], float], rounds: int, begin: int = 0
+) -> tuple[list[float], list[float]]:
+    """Measurements of both sides in turn; which one comes first changes with each round, counted from `begin`."""
     a: list[float] = []
     b: list[float] = []
-    for number in range(rounds):
+    for number in range(begin, begin + rounds):
         if number % 2:
             b.append(second())
             a.append(first())

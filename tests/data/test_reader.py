@@ -7,6 +7,7 @@ import pytest
 
 from tests.data.videos import write
 from vidmodels.core.recipe import ClipSection
+from vidmodels.data.decode import VideoReader
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.order import Order
 from vidmodels.data.reader import TrainReader, ViewReader
@@ -47,6 +48,57 @@ def test_uses_of_a_video_and_seeds_differ(folder):
     assert not np.array_equal(first, second)
     assert not np.array_equal(first[0], first[1])  # the repeats of one use
     assert not np.array_equal(first, reader_of(folder, names=("4",), seed=1).read(0)["clips"])
+
+
+class Packets:
+    """A container that notes the time stamps of the packets that are read from it."""
+
+    def __init__(self, container, read: list[int]) -> None:
+        self._container, self._read = container, read
+
+    def __getattr__(self, name: str):
+        return getattr(self._container, name)
+
+    def demux(self, stream):
+        for packet in self._container.demux(stream):
+            self._read += [packet.dts] if packet.size else []
+            yield packet
+
+
+@pytest.mark.parametrize("gop", [250, 12])
+def test_clips_of_a_video_are_those_of_separate_decodes_in_one_pass(tmp_path, monkeypatch, gop):
+    write(tmp_path / "v.mp4", 150, gop=gop, b_frames=2)
+    reader = reader_of(tmp_path, names=("v",), num_frames=8, frame_stride=4, repeats=4)
+    read: list[int] = []
+    start = VideoReader._start_walk
+
+    def noting(self, sought):
+        if not isinstance(self._container, Packets):
+            self._container = Packets(self._container, read)
+        start(self, sought)
+
+    monkeypatch.setattr(VideoReader, "_start_walk", noting)
+    together = []
+    for number in range(6):
+        read.clear()
+        together.append(reader.read(number)["clips"])
+        assert len(read) > 30
+        assert len(read) == len(set(read))  # each packet at most once
+
+    whole = VideoReader.read_many
+
+    def separate(self, requests):
+        found = []
+        for one in requests:
+            with VideoReader(self.uri) as video:
+                found += whole(video, [one])
+        return found
+
+    monkeypatch.setattr(VideoReader, "read_many", separate)
+    for number, clips in enumerate(together):
+        read.clear()
+        np.testing.assert_array_equal(reader.read(number)["clips"], clips)
+        assert len(read) > len(set(read))
 
 
 def test_a_bad_file_is_one_row_with_an_error(folder):

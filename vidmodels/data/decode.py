@@ -140,6 +140,7 @@ class VideoReader:
         # times are rounded to ticks in the file: a wanted time may lie a rounding before its frame
         self._tolerance = min(max(self._tick, 1e-3), 0.25 / header.fps)
         self._blind = True
+        self._delay = 0  # ticks from a keyframe's place in the order of decoding to when it is shown
         self.info = header
         self._start_walk(sought=False)
         # the origin of all times is the first frame; a file without times is counted by its average rate
@@ -188,7 +189,8 @@ class VideoReader:
         assert self._current is not None
         stamp, entries = self._stamp(limit), self._stream.index_entries
         if len(entries):
-            nearest = entries.search_timestamp(stamp, backward=True)
+            # the index is in the order of decoding: a keyframe that is shown after `limit` is none on the way to it
+            nearest = entries.search_timestamp(stamp - self._delay, backward=True)
             if nearest >= 0 and (entries[nearest].timestamp - self._newest) * self._tick > 4 / self.info.fps:
                 return True
             if entries[len(entries) - 1].timestamp >= stamp:
@@ -232,6 +234,8 @@ class VideoReader:
                 sought, floor = False, packet.pts
             if packet.dts is not None:
                 self._newest = packet.dts
+                if packet.is_keyframe and packet.pts is not None:
+                    self._delay = max(self._delay, packet.pts - packet.dts)
             for frame in packet.decode():
                 # frames shown before the keyframe lean on what was skipped (open group of pictures)
                 if floor is None or frame.pts is None or frame.pts >= floor:
