@@ -95,7 +95,7 @@ class ContrastiveModel(nn.Module):
         self.config = config
         self.online = Embedder(backbone, config)
         self.momentum = copy.deepcopy(self.online).requires_grad_(False) if config.has_momentum else None
-        self.feature_dim, self.projection_dim = sum(backbone.dims), config.width
+        self.feature_dim, self.projection_dim = sum(backbone.dims), config.dim
         self.memory_format = backbone.memory_format
         spread = (config.dim / 3) ** -0.5
         self.prototypes = nn.Linear(config.dim, config.prototypes, bias=False) if config.framework == "swav" else None
