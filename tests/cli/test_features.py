@@ -77,7 +77,7 @@ def test_projection_of_a_contrastive_model(run, video, tmp_path):
     path, out = zoo.save_weights(model, tmp_path / "rho.safetensors"), tmp_path / "f.parquet"
     assert run("features", path, video, "--projection", "--out", out).code == 0
     vectors = np.array(pq.read_table(out)["vector"].to_pylist())
-    assert vectors.shape == (5, model.config.width)
+    assert vectors.shape == (5, model.config.dim)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     assert pq.read_schema(out).metadata[b"vidmodels.output"] == b"projection"
 
