@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import annotated_types
 import pydantic
@@ -69,6 +70,9 @@ def _mirror(section_type: type[Section]) -> type:
             inner = _mirror(kind)
             optional.append((name, inner, dataclasses.field(default_factory=inner)))
             continue
+        if get_origin(kind) is dict:  # typed as JSON; the section reads the text
+            optional.append((name, Annotated[str, tyro.conf.arg(help=field.description)], json.dumps(field.default)))
+            continue
         # a list of sections has no place on a command line, but in a recipe file
         if any(isinstance(part, type) and issubclass(part, Section) for part in get_args(kind)):
             kind = Annotated[kind, tyro.conf.Suppress]
@@ -82,8 +86,13 @@ def _mirror(section_type: type[Section]) -> type:
 
 def _values(section: Section) -> Any:
     fields = {name: getattr(section, name) for name in type(section).model_fields}
-    inner = {name: _values(value) if isinstance(value, Section) else value for name, value in fields.items()}
-    return _mirror(type(section))(**inner)
+    return _mirror(type(section))(**{name: _value(value) for name, value in fields.items()})
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return _values(value) if isinstance(value, Section) else value
 
 
 def _range(metadata: Sequence[Any]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.common.job import TrainJob
+from pipelines.common.kinds.base import Kind
 from vidmodels.core.errors import ConfigError, VidmodelsError
 from vidmodels.data.course import Shape
 
@@ -23,7 +24,6 @@ def check_job(job: TrainJob, world_size: int) -> None:
     """Build the model and send one clip's shape through it, without computing anything. Raises ConfigError."""
     import torch
 
-    from vidmodels import zoo
     from vidmodels.training.optim import param_groups
 
     plan = job.plan(world_size)
@@ -35,7 +35,7 @@ def check_job(job: TrainJob, world_size: int) -> None:
         )  # fmt: skip
     kind = job.kind
     with torch.device("meta"):
-        model = zoo.create_model(kind.model_name, **kind.model_settings())
+        model = _build(kind)
     kind.make_task(model)
     param_groups(model, job.recipe.optim)
     clip = job.recipe.data.clip
@@ -51,6 +51,20 @@ def check_job(job: TrainJob, world_size: int) -> None:
                 f"{shape.size} pixels that multigrid makes of its own ({str(error).splitlines()[0]}): choose a convolutional "
                 "model, or leave out the settings multigrid.*"
             ) from None
+
+
+def _build(kind: Kind[Any]) -> Any:
+    """The model. Raises ConfigError where its builder cannot take the recipe's further settings."""
+    from vidmodels import zoo
+
+    settings = kind.model_settings()
+    further = getattr(kind.recipe.model, "settings", {})
+    try:
+        return zoo.create_model(kind.model_name, **settings)
+    except (TypeError, AttributeError, ZeroDivisionError) as error:
+        if not further:
+            raise
+        raise ConfigError(f"{kind.model_name} cannot be built with model.settings {further}: {error}") from None
 
 
 def _clips(shape: Shape, count: int = 1) -> torch.Tensor:

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from vidmodels.training.evaluation import Evaluation
 
 
+ELSEWHERE = {
+    "num_classes": "the data say how many classes there are",
+    "activation": "it follows from data.multi_label",
+    "num_frames": "say it as data.clip.num_frames",
+    "size": "say it as data.clip.size",
+    "dropout": "say it as model.dropout",
+    "drop_path": "say it as model.drop_path",
+}
+"""Settings of models that a recipe has in another place, which would contradict it."""
+
+
 class Classify(Kind[ClassifyRecipe]):
     """Videos with one class or several, or one of each label set, evaluated over the views of each validation video."""
 
@@ -48,7 +59,11 @@ class Classify(Kind[ClassifyRecipe]):
             settings["drop_path"] = self.recipe.model.drop_path
         if self.sources.train[0].multi_label:
             settings["activation"] = "sigmoid"
-        return settings | {"dropout": self.recipe.model.dropout}
+        settings["dropout"] = self.recipe.model.dropout
+        for key in self.recipe.model.settings:
+            if key in ELSEWHERE:
+                raise ConfigError(f"model.settings may not hold {key!r}: {ELSEWHERE[key]}")
+        return settings | self.recipe.model.settings
 
     def make_task(self, model: Any) -> Task:
         from vidmodels.tasks.audiovisual import ClassifyAudiovisual

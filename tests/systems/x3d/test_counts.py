@@ -88,7 +88,7 @@ def test_detectors(name):
 
 def test_rows_of_the_card_are_right():
     rows = [row for row in zoo.entries().values() if row.system == "x3d"]
-    assert {row.name for row in rows} == {*PUBLISHED, *DETECTORS, "x2d", "x3d_tiny"}
+    assert {row.name for row in rows} == {*PUBLISHED, *DETECTORS, "x2d", "x2d_tiny", "x3d_tiny"}
     for row in rows:
         if row.task == "classify":
             assert of_row(row.name) == Complexity(row.params or 0, row.macs or 0)

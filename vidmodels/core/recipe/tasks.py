@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-from vidmodels.core.recipe.base import Section
+from vidmodels.core.recipe.base import LATER, Section
 from vidmodels.core.recipe.data import DataSection, VideosSection
 from vidmodels.core.recipe.multigrid import MultigridSection
 from vidmodels.core.recipe.sound import SoundSection
 from vidmodels.core.recipe.train import OptimSection, ScheduleSection, TrainSection
+
+
+def _from_text(value: Any) -> Any:
+    """Settings of a command line, where they are typed as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('it must be a JSON object such as {"depth_factor": 2.2}') from None
+
+
+Settings = Annotated[dict[str, JsonValue], BeforeValidator(_from_text)]
+"""Keywords of a builder as JSON values."""
 
 
 class MaskedModelSection(Section):
@@ -114,6 +129,8 @@ class ClassifierSection(Section):
     """Largest rate of stochastic depth."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the last linear layer."""
+    settings: Settings = Field({}, json_schema_extra=LATER)
+    """Further settings of the model's builder, as create_model takes them; as JSON, for example {"depth_factor": 2.2}."""
 
 
 class SynchronyModelSection(Section):

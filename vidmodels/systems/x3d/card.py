@@ -19,15 +19,19 @@ def _clip(frames: int, stride: int, size: int, test_size: int) -> InputSpec:
 _XS, _S, _M = _clip(4, 12, 160, 182), _clip(13, 6, 160, 182), _clip(16, 5, 224, 256)
 _L = _clip(16, 5, 312, 356)
 _DEEP: dict[str, Any] = {"depth_factor": 5.0}
+_TINY: dict[str, Any] = {
+    "width_factor": 1.0, "depth_factor": 1.0, "base_depths": (1, 2, 3, 2), "strides": (1, 2, 2, 2), "head_dim": 256,
+    "identity_start": False, "num_classes": 10,
+}  # fmt: skip
 _WIDE: dict[str, Any] = {**_DEEP, "width_factor": 2.9}
 
 
 def _classifier(
-    name: str, clip: InputSpec, params: int, macs: int, summary: str, k400: str = "", recipe: str = "", **config: Any
+    name: str, clip: InputSpec, params: int, macs: int, summary: str, k400: str = "", *recipes: str, **config: Any
 ) -> ZooEntry:
     return ZooEntry(
         name, "x3d", f"{_SYSTEM}.builders:x3d", f"{_SYSTEM}.weights:load", "classify", clip,
-        config={"num_frames": clip.num_frames, "size": clip.size, **config}, recipes=(recipe,) if recipe else (),
+        config={"num_frames": clip.num_frames, "size": clip.size, **config}, recipes=recipes,
         published={"Kinetics-400": k400} if k400 else {}, params=params, macs=macs, formats=_FORMATS, licence=_LICENCE,
         summary=summary,
     )  # fmt: skip
@@ -56,12 +60,16 @@ _TINY_DETECTOR = ZooEntry(
 ENTRIES: tuple[ZooEntry, ...] = (
     _classifier(
         "x3d_tiny", InputSpec(num_frames=16, frame_stride=1, size=32), 234_128, 42_594_336, "classifier for laptops",
-        recipe="x3d_tiny", width_factor=1.0, depth_factor=1.0, base_depths=(1, 2, 3, 2), strides=(1, 2, 2, 2), head_dim=256,
-        identity_start=False, num_classes=10,
+        "", "x3d_tiny", **_TINY,
     ),
     _classifier(
-        "x2d", InputSpec(num_frames=1, frame_stride=1, size=112), 1_633_560, 20_662_304,
-        "the image network from which the family was expanded" + _UNRELEASED, depth_factor=1.0, bottleneck_factor=1.0,
+        "x2d_tiny", InputSpec(num_frames=1, frame_stride=8, size=24), 108_314, 837_104,
+        "the image network from which a tiny expansion starts", "", "x2d_tiny", bottleneck_factor=1.0, **_TINY,
+    ),
+    _classifier(
+        "x2d", InputSpec(num_frames=1, frame_stride=48, size=112, fps=30), 1_633_560, 20_662_304,
+        "the image network from which the family was expanded" + _UNRELEASED, "", "x2d_k400",
+        depth_factor=1.0, bottleneck_factor=1.0,
     ),
     _classifier(
         "x3d_xs", _XS, 3_794_322, 605_256_512, "4 frames x 12, 160 pixels",

@@ -65,6 +65,29 @@ def x3d_l_k400() -> ClassifyRecipe:
     )
 
 
+def x2d_k400() -> ClassifyRecipe:
+    """The image network on Kinetics-400, from which the family was expanded: a base for `pipelines/expand_x3d.py`.
+
+    One frame of the 48 that a clip of XS spans. Its length is for candidates that are compared, not for a published figure.
+    """
+    base = _kinetics("x2d", 1, 48, 112, (128, 160), 128)
+    return base.replace(
+        schedule=base.schedule.replace(epochs=60, warmup_epochs=7),
+        evaluation=base.evaluation.replace(num_clips=3, num_crops=1),
+    )
+
+
+def x2d_tiny() -> ClassifyRecipe:
+    """The image network in the size of x3d_tiny on the synthetic world: one frame, at chance; the base of a tiny expansion.
+
+    Its frame stands for 8 of a video's 16, so that there is room for more frames of the same time and of a longer one.
+    """
+    base = tiny_classifier("x2d_tiny", lr=3e-3, epochs=4)
+    return base.replace(
+        data=base.data.replace(clip=base.data.clip.replace(num_frames=1, frame_stride=8, size=24)),
+    )
+
+
 def x3d_tiny() -> ClassifyRecipe:
     """A tiny X3D on the synthetic world: about 97 % after its 1,500 steps, 91 % after 1,000."""
     base = tiny_classifier("x3d_tiny", lr=3e-3)
