@@ -185,13 +185,24 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def recipes(recipe_type: type[RecipeT]) -> dict[str, Callable[[], RecipeT]]:
     """Named recipes of one type: name -> function that returns the recipe."""
-    found: dict[str, Callable[[], RecipeT]] = {}
+    return {name: function for name, function in _recipes().items() if _returned(function) is recipe_type}
+
+
+def recipe_types() -> dict[str, type[Recipe]]:
+    """The types of all named recipes."""
+    return {name: _returned(function) for name, function in _recipes().items()}
+
+
+def _recipes() -> dict[str, Callable[[], Any]]:
+    found: dict[str, Callable[[], Any]] = {}
     for row in entries().values():
-        for name in row.recipes:
-            function = getattr(importlib.import_module(f"{systems.__name__}.{row.system}.recipes"), name)
-            if typing.get_type_hints(function)["return"] is recipe_type:
-                found[name] = function
+        module = importlib.import_module(f"{systems.__name__}.{row.system}.recipes") if row.recipes else None
+        found |= {name: getattr(module, name) for name in row.recipes}
     return found
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    return typing.get_type_hints(function)["return"]
 
 
 def _function(address: str) -> Callable[..., Any]:

@@ -23,17 +23,23 @@ ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     # else every line that a worker prints comes twice
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # trials are compared by what they report; their files are those of any run, in its own folder
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # a trial that fails at once reports nothing, and the program itself says how trials end
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
     # under `uv run` Ray would build an environment for each worker
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 
 
-def ensure_ray(run: RunSection) -> None:
+def ensure_ray(run: RunSection, cores: int = 0) -> None:
     """Connect this process to Ray, once. Raises RunError where the cluster cannot be reached.
 
     With RAY_ADDRESS (a submitted job has it) to that cluster, whose size is then given; else a local Ray is started,
     with at least as many logical cores as workers and decoders need. A local Ray is not shared: a cluster on the same
-    machine is used when RAY_ADDRESS names it.
+    machine is used when RAY_ADDRESS names it. cores: how many a local Ray has at least, where several runs share it.
     """
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
@@ -45,7 +51,7 @@ def ensure_ray(run: RunSection) -> None:
             if os.environ.get("RAY_ADDRESS"):
                 _attach(quiet)
             else:
-                cores = max(4, os.cpu_count() or 1, needed_cores(run))
+                cores = max(4, os.cpu_count() or 1, needed_cores(run), cores)
                 ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
     _check_size(run)
 

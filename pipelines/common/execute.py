@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipelines.common.kinds import kind_of
 from pipelines.common.preflight import check_job, dry_run
 from pipelines.common.program import Invocation
 from pipelines.common.runs import FINISHED_FILE, RunFolder, identity_hash, open_run, run_identity, run_name
-from pipelines.common.sources import absolute_data
+from pipelines.common.sources import Sources, absolute_data
 from pipelines.common.storage_paths import default_storage, default_tracking_uri
 from pipelines.common.watch import StopSignal, Watch
 from vidmodels.core.errors import RunError, VidmodelsError
@@ -27,7 +28,7 @@ from vidmodels.core.logs import setup_logging
 if TYPE_CHECKING:
     from pipelines.common.spool import Spool
     from pipelines.common.writer import SpoolWriter
-    from vidmodels.training.loop import Outcome
+    from vidmodels.training.loop import Listener, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def execute(invocation: Invocation) -> int:
     setup_logging(os.environ.get("VIDMODELS_LOG_LEVEL", "warning"), os.environ.get("VIDMODELS_LOG_JSON") == "1")
     rank = _torchrun_rank()
     if invocation.dry_run:
-        return dry_run(_job(invocation, storage=default_storage()))
+        return dry_run(make_job(invocation, storage=default_storage()))
     prepared = prepare(invocation)
     job, folder = prepared.job, prepared.folder
     if prepared.finished is not None:
@@ -63,13 +64,31 @@ def execute(invocation: Invocation) -> int:
     if rank > 0:
         return _train_quietly(job, folder)
     print(f"run {folder.name} in {folder.uri}: {job.sources.num_videos} videos, code {code_version()}", file=sys.stderr)
+    with StopSignal().installed() as stop:
+        outcome = run_prepared(prepared, stop)
+        if outcome.stopped:
+            print(f"stopped at step {outcome.step} with a checkpoint; the same command goes on from it", file=sys.stderr)
+            return stop.exit_code or 143
+    return 0
+
+
+def run_prepared(
+    prepared: Prepared, stop: Callable[[], bool], listeners: tuple[Listener, ...] = (), parent: str | None = None
+) -> Outcome:
+    """Train from the newest checkpoint on to the end or until asked to stop; draw, register.
+
+    listeners: hear of the run beside its own records. parent: the spool id of the study that the run is a trial of; a trial
+    registers no model, or an alias would go to whichever trial ends last.
+    """
+    job, folder = prepared.job, prepared.folder
     with ExitStack() as stack:
         spool, writer = _open_lineage(job, folder, stack)
-        stop = stack.enter_context(StopSignal().installed())
+        if spool is not None and parent is not None:
+            spool.parent(parent)
         try:
             if job.run.pictures:
                 pictures.sample_batch(job, folder.scratch)
-            outcome = _train(job, folder, spool, stop)
+            outcome = _train(job, folder, spool, stop, listeners)
         except BaseException:
             if spool is not None:
                 spool.status("FAILED")
@@ -78,33 +97,40 @@ def execute(invocation: Invocation) -> int:
             if spool is not None:
                 spool.status("KILLED")
             folder.upload()
-            print(f"stopped at step {outcome.step} with a checkpoint; the same command goes on from it", file=sys.stderr)
-            return stop.exit_code or 143
-        finish(job, folder, outcome, spool)
+            return outcome
+        finish(job, folder, outcome, spool, registers=parent is None)
         if writer is not None and (pending := writer.close(SEND_AT_END_S)):
             log.warning("%d records are not in MLflow yet: vidmodels runs sync %s", pending, writer.folder)
-    return 0
+    return outcome
 
 
 def prepare(invocation: Invocation) -> Prepared:
     """Read the data, name the run and open its folder. Raises VidmodelsError."""
     storage = (invocation.run.storage or default_storage()).rstrip("/")
-    job = _job(invocation, storage)
-    identity = run_identity(job.recipe, job.sources.digest, job.sources.classes)
-    if job.init is not None:
-        from pipelines.common.lineage import file_sha256
+    return open_job(make_job(invocation, storage), storage, invocation.fresh and _torchrun_rank() == 0)
 
-        identity["init_sha256"] = file_sha256(_weights_file(Path(job.init)))
-    name = run_name(invocation.program, invocation.run.name, identity)
-    rank = _torchrun_rank()
-    folder, finished = open_run(storage, name, identity, invocation.fresh and rank == 0)
+
+def open_job(job: TrainJob, storage: str, fresh: bool = False) -> Prepared:
+    """The job with its run's folder in the storage. Raises RunError where the name has another recipe."""
+    identity = job_identity(job)
+    folder, finished = open_run(storage, run_name(job.program, job.run.name, identity), identity, fresh)
     # checkpoints belong to whatever counts as the same run: data that were moved do not make another one
     about = {**job.metadata, "recipe_hash": identity_hash(identity)}
     return Prepared(replace(job, checkpoints=f"{folder.uri}/{CHECKPOINTS}", metadata=about), folder, finished)
 
 
-def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | None) -> None:
-    """Draw the pictures, keep the model, register it, and mark the run as finished, in this order."""
+def job_identity(job: TrainJob) -> dict[str, Any]:
+    """What makes two runs the same: recipe, data, and the weights that are started from."""
+    identity = run_identity(job.recipe, job.sources.digest, job.sources.classes)
+    if job.init is not None:
+        from pipelines.common.lineage import file_sha256
+
+        identity["init_sha256"] = file_sha256(_weights_file(Path(job.init)))
+    return identity
+
+
+def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | None, registers: bool = True) -> None:
+    """Draw the pictures, keep the model, register it (if it is to), and mark the run as finished, in this order."""
     from vidmodels import zoo
     from vidmodels.training.checkpoint import Checkpointer
     from vidmodels.visual.plots import save_loss_curve
@@ -127,7 +153,7 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
         job.kind.pictures(model, folder.scratch, outcome.evaluation)
     finished = {"step": outcome.step, "metrics": metrics, "bad_samples": outcome.bad_samples, "model": str(kept)}
     name = job.run.register_as or job.kind.model_name
-    if spool is not None:
+    if spool is not None and registers:
         _register(job, spool, kept, name, outcome.step, metrics)
     folder.write_json(FINISHED_FILE, finished)
     if job.run.pictures:
@@ -139,16 +165,21 @@ def finish(job: TrainJob, folder: RunFolder, outcome: Outcome, spool: Spool | No
         spool.close()
     folder.upload()
     print(f"finished: {_outcome_words(finished)}\nfolder {folder.uri}\nmodel  {kept}")
-    if spool is not None:
+    if spool is not None and registers:
         print(f"registered as models:/{name}@{job.run.alias}")
 
 
-def _job(invocation: Invocation, storage: str) -> TrainJob:
+def make_job(invocation: Invocation, storage: str, sources: Sources | None = None) -> TrainJob:
+    """The job of a recipe. storage: where a synthetic world is kept; sources: its data, where they were read already.
+
+    Raises VidmodelsError.
+    """
     recipe = invocation.recipe.replace(data=absolute_data(invocation.recipe.data))
     kind, start = kind_of(recipe), recipe.train.init
     kind.entry_of(recipe)  # a wrong name, or a start that is missing, is said before data is read or rendered
     init = None if start is None else init_path(start, invocation.run.tracking_uri)
-    sources = kind.load_sources(recipe, storage)
+    if sources is None:
+        sources = kind.load_sources(recipe, storage)
     about = {"data_digest": sources.digest, "code_version": code_version()}
     return TrainJob(invocation.program, recipe, invocation.run, sources, "", init, about)
 
@@ -193,7 +224,9 @@ def _open_lineage(job: TrainJob, folder: RunFolder, stack: ExitStack) -> tuple[S
     return spool, writer
 
 
-def _train(job: TrainJob, folder: RunFolder, spool: Spool | None, stop: StopSignal) -> Outcome:
+def _train(
+    job: TrainJob, folder: RunFolder, spool: Spool | None, stop: Callable[[], bool], others: tuple[Listener, ...]
+) -> Outcome:
     from vidmodels.metrics.recorder import MetricsFile
     from vidmodels.training.checkpoint import Checkpointer
     from vidmodels.visual.progress import Progress
@@ -206,15 +239,15 @@ def _train(job: TrainJob, folder: RunFolder, spool: Spool | None, stop: StopSign
     videos = plan.total_samples / plan.total_steps
     progress = Progress(plan.total_steps, plan.epoch_length / videos, round(videos * plan.repeats), start)
     with progress:
-        watch = Watch(progress, recorder, spool)
+        listeners = (Watch(progress, recorder, spool), *others)
         if job.run.backend == "ray":
             from pipelines.common import ray_backend
 
-            return ray_backend.train(job, (watch,), stop)
+            return ray_backend.train(job, listeners, stop)
         from pipelines.common import local_backend
         from vidmodels.training.distributed import init_world
 
-        return local_backend.train(job, init_world(), (watch,), stop, folder.scratch)
+        return local_backend.train(job, init_world(), listeners, stop, folder.scratch)
 
 
 def _train_quietly(job: TrainJob, folder: RunFolder) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.common.codeversion import code_version
 from pipelines.common.spool import HELD_FOLDER, Record, RunState, Spool
 from pipelines.common.storage_paths import sqlite_file
-from vidmodels.core.errors import ConfigError
+from vidmodels.core.errors import ConfigError, RunError
 from vidmodels.core.recipe import Section, flatten
 
 if TYPE_CHECKING:
@@ -92,6 +92,20 @@ def ensure_run(client: MlflowClient, state: RunState) -> str:
         return client.create_run(experiment, tags={SPOOL_TAG: state.spool_id}, run_name=state.run_name).info.run_id
     client.update_run(state.run_id, status="RUNNING")
     return state.run_id
+
+
+def set_parent(client: MlflowClient, run_id: str, spool_id: str) -> None:
+    """Make the run a child of the run with this spool id, in the same experiment.
+
+    Raises RunError where there is none yet: its writer is about to create it, and the record is sent again.
+    """
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    experiment = client.get_run(run_id).info.experiment_id
+    found = client.search_runs([experiment], f"tags.`{SPOOL_TAG}` = '{spool_id}'", max_results=1)
+    if not found:
+        raise RunError(f"MLflow has no run with the spool id {spool_id} yet")
+    log_tags(client, run_id, {MLFLOW_PARENT_RUN_ID: found[0].info.run_id})
 
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:

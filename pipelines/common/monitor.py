@@ -108,10 +108,12 @@ class RemoteStop:
     """Whether the driver wants the run to stop; calling it costs microseconds.
 
     The question is under way while steps are computed, so the answer is at most `interval_s` seconds and a step old.
+    about: what the actor is asked about, where it serves several runs.
     """
 
-    def __init__(self, mailbox: ActorHandle, interval_s: float = 0.5) -> None:
+    def __init__(self, mailbox: ActorHandle, interval_s: float = 0.5, about: tuple[str, ...] = ()) -> None:
         self._mailbox = mailbox
+        self._about = about
         self._interval = interval_s
         self._asked = 0.0
         self._answer: ray.ObjectRef | None = None
@@ -124,7 +126,7 @@ class RemoteStop:
             self._receive(self._answer)
         elif time.monotonic() - self._asked >= self._interval:
             self._asked = time.monotonic()
-            self._answer = self._mailbox.stopping.remote()
+            self._answer = self._mailbox.stopping.remote(*self._about)
         return self._stop
 
     def _receive(self, answer: ray.ObjectRef) -> None:

@@ -20,14 +20,17 @@ FEW_STEPS = 100
 """Under so many optimiser steps nothing is learned, which a first run on a few videos should say."""
 
 
-def check_job(job: TrainJob, world_size: int) -> None:
-    """Build the model and send one clip's shape through it, without computing anything. Raises ConfigError."""
+def check_job(job: TrainJob, world_size: int, warns: bool = True) -> None:
+    """Build the model and send one clip's shape through it, without computing anything. Raises ConfigError.
+
+    warns: of a run that is too short to learn anything.
+    """
     import torch
 
     from vidmodels.training.optim import param_groups
 
     plan = job.plan(world_size)
-    if job.recipe.schedule.max_steps is None and plan.total_steps < FEW_STEPS:
+    if warns and job.recipe.schedule.max_steps is None and plan.total_steps < FEW_STEPS:
         epochs = math.ceil(FEW_STEPS * plan.total_samples / plan.total_steps / plan.epoch_length / job.kind.multigrid.passes)
         log.warning(
             "%g epochs of %d videos in batches of %d are only %d steps; --schedule.epochs %d makes %d",

@@ -5,13 +5,14 @@ The keys are the fields of the recipe (hashed, so that equal settings are one ru
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import pydantic
 
@@ -19,12 +20,12 @@ from pipelines.common.keys import explain, parse_keys
 from vidmodels import zoo
 from vidmodels.cli.main import BROKEN_PIPE, INTERRUPTED
 from vidmodels.core.errors import ConfigError, VidmodelsError, did_you_mean
-from vidmodels.core.recipe import Recipe, RunSection
+from vidmodels.core.recipe import Recipe, RunSection, Section
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 # short forms of keys that are typed often
-ALIASES = {"--init": "--train.init", "--freeze": "--train.freeze"}
+ALIASES = {"--init": "--train.init", "--freeze": "--train.freeze", "--space": "--search.space"}
 FLAGS = ("--fresh", "--print-config", "--dry-run")
 
 
@@ -38,13 +39,27 @@ class Invocation(Generic[RecipeT]):
     fresh: bool = False
     print_config: bool = False
     dry_run: bool = False
+    search: Any = None
 
 
-def parse(argv: Sequence[str], program: str, recipe_type: type[RecipeT], default: str) -> Invocation[RecipeT]:
+@dataclass(frozen=True)
+class Search:
+    """What a search adds to the command line: the section `--search.*`; its trials draw pictures only when asked to."""
+
+    section: Section
+
+    @property
+    def run(self) -> RunSection:
+        return RunSection(pictures=False)
+
+
+def parse(
+    argv: Sequence[str], program: str, recipe_type: type[RecipeT], default: str, search: Search | None = None
+) -> Invocation[RecipeT]:
     """Read the command line. Exits 0 after `--help`; raises ConfigError on what does not exist or cannot be."""
     recipe, rest = _base_recipe(list(argv), recipe_type, default)
     arguments = _expand(rest)
-    settings = _parse_keys(arguments, program, recipe, recipe_type)
+    settings = _parse_keys(arguments, program, recipe, recipe_type, search)
     fields = {name: getattr(settings, name) for name in recipe_type.model_fields}
     return Invocation(
         program=program,
@@ -53,6 +68,7 @@ def parse(argv: Sequence[str], program: str, recipe_type: type[RecipeT], default
         fresh=settings.fresh,
         print_config=settings.print_config,
         dry_run=settings.dry_run,
+        search=getattr(settings, "search", None),
     )
 
 
@@ -62,13 +78,16 @@ def run_program(
     default: str,
     execute: Callable[[Invocation[RecipeT]], int],
     argv: Sequence[str] | None = None,
+    search: Search | None = None,
 ) -> None:
     """The body of a program's `main`: parse, execute, exit."""
 
     def body() -> int:
-        invocation = parse(sys.argv[1:] if argv is None else argv, program, recipe_type, default)
+        invocation = parse(sys.argv[1:] if argv is None else argv, program, recipe_type, default, search)
         if invocation.print_config:
             tree = {**invocation.recipe.model_dump(mode="json"), "run": invocation.run.model_dump(mode="json")}
+            if invocation.search is not None:
+                tree["search"] = invocation.search.model_dump(mode="json")
             print(json.dumps(tree, indent=2))
             return 0
         return execute(invocation)
@@ -92,8 +111,24 @@ def exit_with(program: str, body: Callable[[], int]) -> NoReturn:
     sys.exit(code)
 
 
+def recipe_type_of(argv: Sequence[str], default: str) -> type[Recipe]:
+    """The type of the recipe that a command line names, for programs that take any; the default's where it names none.
+
+    A file has the type that takes all its keys, the default's if several do. What is wrong with name or file, `parse` says.
+    """
+    first = zoo.recipe_types()[default]
+    if argv and not argv[0].startswith("-"):
+        return zoo.recipe_types().get(argv[0], first)
+    if "--recipe" in argv[:-1]:
+        for kind in dict.fromkeys([first, *zoo.recipe_types().values()]):
+            with contextlib.suppress(ConfigError):
+                load_recipe_file(argv[argv.index("--recipe") + 1], kind)
+                return kind
+    return first
+
+
 def load_recipe_file(path: str, recipe_type: type[RecipeT]) -> RecipeT:
-    """A recipe from a JSON file (`--print-config` writes one; its `run` part is ignored here)."""
+    """A recipe from a JSON file (`--print-config` writes one; its parts `run` and `search` are ignored here)."""
     try:
         tree = json.loads(Path(path).read_text())
     except FileNotFoundError:
@@ -102,7 +137,8 @@ def load_recipe_file(path: str, recipe_type: type[RecipeT]) -> RecipeT:
         raise ConfigError(f"cannot read the recipe file {path}: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"the recipe file {path} holds {type(tree).__name__}, not an object of settings")
-    tree.pop("run", None)
+    for part in ("run", "search"):
+        tree.pop(part, None)
     try:
         return recipe_type.model_validate(tree)
     except pydantic.ValidationError as error:
@@ -137,9 +173,11 @@ def _expand(words: list[str]) -> list[str]:
     return expanded
 
 
-def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: type[RecipeT]):
+def _parse_keys(words: list[str], program: str, recipe: RecipeT, recipe_type: type[RecipeT], search: Search | None):
+    own: dict = {} if search is None else {"search": (type(search.section), search.section)}
     flags: dict = {
-        "run": (RunSection, RunSection()),
+        **own,
+        "run": (RunSection, RunSection() if search is None else search.run),
         "fresh": (bool, pydantic.Field(False, description="Set an existing run of this name aside and start again.")),
         "print_config": (bool, pydantic.Field(False, description="Print the resolved recipe as JSON and exit.")),
         "dry_run": (bool, pydantic.Field(False, description="Compute one step on one batch, without Ray, and exit.")),

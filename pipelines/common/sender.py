@@ -82,6 +82,8 @@ class Sender:
             lineage.log_params(client, run_id, body["params"])
         elif record.kind == "tags":
             lineage.log_tags(client, run_id, body["tags"])
+        elif record.kind == "parent":
+            lineage.set_parent(client, run_id, body["spool_id"])
         elif record.kind == "dataset":
             lineage.log_dataset(client, run_id, body)
         elif record.kind == "artifact":

@@ -53,6 +53,10 @@ class Spool:
         """Tags of the run; later values replace earlier ones."""
         self._append("tags", {"tags": {key: _text(value) for key, value in tags.items()}}, sync=True)
 
+    def parent(self, spool_id: str) -> None:
+        """The run is a part of another one, which MLflow shows above it: the run with this spool id."""
+        self._append("parent", {"spool_id": spool_id}, sync=True)
+
     def metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Values at a global step; the first value of a (key, step) counts, so a resumed run may repeat steps."""
         self._append("metrics", {"metrics": {key: float(value) for key, value in metrics.items()}, "step": int(step)})

@@ -87,7 +87,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {"content": content}
 
 
-def _data_uri(path: Path) -> str | None:
+def data_uri(path: Path) -> str | None:
     """The file as a data: URI, or None where it is missing or too large to embed."""
     kind = {".png": "image/png", ".mp4": "video/mp4"}[path.suffix]
     if not path.is_file() or path.stat().st_size > MAX_EMBEDDED:
@@ -96,12 +96,12 @@ def _data_uri(path: Path) -> str | None:
 
 
 def _picture(folder: Path, name: str, title: str, caption: str, plot: bool = False) -> str:
-    uri = _data_uri(folder / name)
+    uri = data_uri(folder / name)
     return card(title, media(uri, caption, "plot" if plot else "strip")) if uri else ""
 
 
 def _reconstruction(folder: Path) -> str:
-    video, panel = _data_uri(folder / "reconstruction.mp4"), _data_uri(folder / "reconstruction.png")
+    video, panel = data_uri(folder / "reconstruction.mp4"), data_uri(folder / "reconstruction.png")
     body = media(video, "The same clip as a video", "video") if video else ""
     if panel:
         body += media(panel, PICTURES["reconstruction.png"], "strip")
@@ -164,7 +164,7 @@ def _classes(folder: Path) -> str:
     body = ""
     for name, said in CLASS_PICTURES.items():
         for path in sorted(folder.glob(f"*{name}")):
-            if picture := _data_uri(path):
+            if picture := data_uri(path):
                 body += media(picture, f"{said}{_of_set(path, name)}", "plot narrow")
     for source in sorted(folder.glob("*per_class.csv")):
         with source.open(newline="") as stream:

@@ -6,9 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
-LATER: dict[str, JsonValue] = {"later": True}
+LATER: JsonDict = {"later": True}
 """Marks a field that its section did not always have (`Field(default, json_schema_extra=LATER)`); see `Section.identity`."""
 
 

@@ -117,7 +117,7 @@ def point_complexity(point: Point, **settings: Any) -> Complexity:
 def propose(point: Point, axis: str, cost: Cost, rate: float, notches: Notches) -> Proposal | None:
     """The step along an axis whose cost is nearest to `rate` times the point's, as a ratio; None where it costs nothing more.
 
-    cost must not fall along an axis. Where no amount is near the rate the nearest one there is is proposed, with its true ratio.
+    cost must not fall along an axis. Where no amount is near the rate, the nearest is proposed, with its true ratio.
     """
     now = cost(point)
     far = _first_beyond(point, axis, cost, rate * now, notches)
