@@ -16,7 +16,7 @@ from vidmodels.visual.text import number, shorten
 
 PURPLE, TEAL = "#8250c4", "#12909b"
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, TEAL)
-WIDE_SPAN = 30
+WIDE_SPAN = 10
 """Values that span more than this factor are drawn on a logarithmic axis."""
 COLUMNS = 3
 

@@ -173,7 +173,7 @@ def say(text: str) -> None:
 
 def words(settings: Mapping[str, Any]) -> str:
     """Settings as they are typed."""
-    return " ".join(f"{key}={value}" for key, value in settings.items())
+    return " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in settings.items())
 
 
 def _no_best(rows: Sequence[Row]) -> str:

@@ -19,7 +19,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from pipelines.common.cluster import ensure_ray
 from pipelines.common.search.board import start_board
-from pipelines.common.search.settings import TrialsSection
+from pipelines.common.search.settings import StoppingSection, TrialsSection
 from pipelines.common.search.slots import own_resources, slots, trial_cores
 from pipelines.common.search.study import Record, Study
 from pipelines.common.search.trial_body import PROGRESS, Shared, run_trial
@@ -96,8 +96,7 @@ class GentleAsha(ASHAScheduler):
     Trials that ended before the study was resumed are told to it first, so that others are compared with them too.
     """
 
-    def __init__(self, shared: Shared, options: Options, known: Sequence[Record]) -> None:
-        search = options.search
+    def __init__(self, shared: Shared, options: Options, search: StoppingSection, known: Sequence[Record]) -> None:
         grace = max(1, round(WHOLE * search.grace))
         super().__init__(PROGRESS, options.metric, options.mode, WHOLE, grace, search.reduction, stop_last_trials=False)
         self._board, self._names = shared.board, [trial.name for trial in shared.trials]
@@ -147,8 +146,9 @@ class _Fit(threading.Thread):
         if is_local(self._folder):
             Path(path).mkdir(parents=True, exist_ok=True)
         scheduler = None
-        if self._options.search.scheduler == "asha":
-            scheduler = GentleAsha(self._shared, self._options, self._known)
+        search = self._options.search
+        if isinstance(search, StoppingSection) and search.scheduler == "asha":
+            scheduler = GentleAsha(self._shared, self._options, search, self._known)
         body = tune.with_resources(tune.with_parameters(run_trial, shared=self._shared), own_resources(run))
         return tune.Tuner(
             body,

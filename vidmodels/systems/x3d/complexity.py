@@ -1,11 +1,14 @@
-"""What a member of the X3D family costs, found without memory or arithmetic, for any factors."""
+"""What a member of the X3D family costs for any factors: counted without memory or arithmetic, or measured."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidmodels.systems.x3d.builders import x3d
@@ -33,3 +36,28 @@ def complexity(num_frames: int, size: int, test_size: int | None = None, **setti
         model(clip)
     # the counter takes a multiply-add for two operations
     return Complexity(sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2)
+
+
+def latency_ms(num_frames: int, size: int, **settings: Any) -> float:
+    """Milliseconds of `x3d(num_frames, size, **settings)` for one clip of its size, on a GPU where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return measured_ms(x3d(num_frames, size, **settings).to(device), torch.zeros(1, 3, num_frames, size, size, device=device))
+
+
+@torch.no_grad()
+def measured_ms(model: nn.Module, clips: torch.Tensor) -> float:
+    """Milliseconds of a forward pass: the median of nine after two that are left out."""
+    model.eval()
+    took = []
+    for _ in range(11):
+        _wait(clips.device)
+        start = time.perf_counter()
+        model(clips)
+        _wait(clips.device)
+        took.append(1000 * (time.perf_counter() - start))
+    return statistics.median(took[2:])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
