@@ -163,9 +163,14 @@ def _base_recipe(words: list[str], recipe_type: type[RecipeT], default: str) -> 
 
 def _expand(words: list[str]) -> list[str]:
     """Short forms written out, and a value for the flags that are typed without one."""
-    expanded = []
+    expanded: list[str] = []
+    option = ""
     for place, word in enumerate(words):
         key, equals, value = word.partition("=")
+        option = key if word.startswith("--") else option
+        if option.startswith("--search.") and not word.startswith("--") and option != "--search.space":
+            expanded += word.split(",")  # lists of a search may be typed with commas
+            continue
         expanded.append(ALIASES.get(key, key) + equals + value)
         follows = words[place + 1 : place + 2]
         if key in FLAGS and not equals and follows not in (["True"], ["False"]):

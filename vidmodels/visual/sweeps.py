@@ -52,12 +52,15 @@ def save_sweep(
     columns = min(COLUMNS, max(1, len(keys)))
     rows = math.ceil(max(1, len(keys)) / columns)
     figure = figure_of(4.3 * columns + 0.6, 3.4 * rows + 0.5)
-    best = (max if largest else min)(known, key=lambda score: score.value)
+    whole = [score for score in known if score.whole]
+    best = (max if largest else min)(whole or known, key=lambda score: score.value)
     for place, key in enumerate(keys):
         axes = figure.add_subplot(rows, columns, place + 1)
         _panel(axes, known, best, key)
         axes.set_title(key, loc="left", size=10, color=INK, weight="bold")
         axes.set_ylabel(metric if place % columns == 0 else "", size=9, color=MUTED)
+        if place == 0:
+            axes.legend(fontsize=8, labelcolor=INK, framealpha=0.8, edgecolor="white")
     figure.suptitle(title or f"{metric} of {len(known)} trials", x=0.012, ha="left", size=13, weight="bold", color=INK)
     return write_whole(path, png_of(figure))
 
@@ -106,8 +109,9 @@ def save_expansion(
     chosen = [each for each in known if each.chosen]
     axes.plot([each.cost for each in chosen], [each.score for each in chosen], color=MUTED, lw=1.6, zorder=2)
     for each in chosen:
-        axes.annotate(each.name, (each.cost, each.score), xytext=(0, 8), textcoords="offset points", ha="center", size=8.5,
-                      color=INK, weight="bold", parse_math=False)  # fmt: skip
+        below = each.name == "contraction"  # beside the step that it shrinks
+        axes.annotate(each.name, (each.cost, each.score), xytext=(0, -16 if below else 8), textcoords="offset points",
+                      ha="center", size=8.5, color=INK, weight="bold", parse_math=False)  # fmt: skip
     axes.set_xscale("log")
     _log_ticks(axes, [each.cost for each in known])
     if target is not None:
@@ -144,7 +148,6 @@ def _panel(axes, scores: Sequence[Score], best: Score, key: str) -> None:
     else:
         axes.set_xticks(range(len(values)), [shorten(str(value), 16) for value in values], parse_math=False)
         axes.set_xlim(-0.5, len(values) - 0.5)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
 
 
 def _distinct(scores: Sequence[Score], key: str) -> list[Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import Section
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+Sampling = Literal["random", "tube", "frame", "block", "per_frame"]
 Axis = Literal["fast", "temporal", "spatial", "depth", "width", "bottleneck"]
 
 
@@ -95,6 +97,31 @@ class ExpandSection(TrialsSection):
             option = f"--search.{name.replace('_', '-')}"
             raise ConfigError(f"search.cost {self.cost!r} needs {option} and no other target, and {given or 'none'} is given")
         return getattr(self, name) * unit
+
+
+class MaskingSection(StoppingSection):
+    """A sweep over what a masked autoencoder does not see."""
+
+    ratios: tuple[Share, ...] = (0.5, 0.75, 0.9, 0.95)
+    """Shares of the tokens that are masked."""
+    samplings: tuple[Sampling, ...] = ("random", "tube", "frame")
+    """Ways of masking; see task.mask_sampling."""
+    decoder_dims: tuple[int, ...] = ()
+    """Widths of the decoder; default: the recipe's."""
+    decoder_depths: tuple[int, ...] = ()
+    """Blocks of the decoder; default: the recipe's."""
+    equal: Literal["epochs", "tokens", "both"] = "both"
+    """What trials have the same of: passes over the data; tokens that the encoder sees, the steps of a ratio being multiplied
+    by (1 - the recipe's ratio) / (1 - ratio); or both, one after the other."""
+    knn_videos: int = Field(1000, ge=1)
+    """Training videos whose features labelled validation videos are compared with, which gives a trial's score."""
+
+    @model_validator(mode="after")
+    def _some(self):
+        for name in ("ratios", "samplings"):
+            if not getattr(self, name):
+                raise ValueError(f"search.{name} is empty: name one or more")
+        return self
 
 
 def mode_of(metric: str) -> str:

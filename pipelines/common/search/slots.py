@@ -57,7 +57,7 @@ def slots(run: RunSection, nodes: Sequence[Resources], asked: int | None) -> int
         raise RunError(
             f"{many} {wanted * need['CPU']:g} CPU and {wanted * need['GPU']:g} GPU, in parts that fit a node, and the "
             f"{len(nodes)} nodes of the cluster have {total['CPU']:g} and {total['GPU']:g}: ask for less with "
-            "--run.num-workers, --run.cpus-per-worker, --run.gpus-per-worker, --run.decoders or --search.concurrent, or add nodes"
+            "--run.num-workers, --run.cpus-per-worker, --run.gpus-per-worker, --run.decoders, --search.concurrent, or add nodes"
         )
     return asked or room
 

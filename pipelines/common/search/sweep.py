@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines.common.program import Invocation
 from pipelines.common.runs import run_identity
@@ -36,6 +36,8 @@ from vidmodels.visual.sweeps import Score, save_sweep
 from vidmodels.visual.text import number
 
 log = logging.getLogger(__name__)
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 COMPARISONS = 9
 """Evaluations of a trial where the recipe says none and trials are compared on the way: asha looks at powers of 3."""
@@ -144,7 +146,7 @@ class Teller:
         say(f"{ended}/{len(self.names)} {name} {record.state} at step {record.step}: {score}; {words(record.settings)}")
 
 
-def compared(recipe: Recipe, metric: str, scheduler: str) -> Recipe:
+def compared(recipe: RecipeT, metric: str, scheduler: str) -> RecipeT:
     """The recipe with evaluations on the way, where trials are compared by them and it has none."""
     if scheduler == "none" or not metric.startswith("val_") or recipe.train.eval_every_epochs is not None:
         return recipe

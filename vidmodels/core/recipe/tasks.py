@@ -52,6 +52,9 @@ class MaskedTaskSection(Section):
     """Masked together: nothing, whole columns in time, whole time steps, cubes, or as many in each frame."""
     target: Literal["normalised", "pixel"] = "normalised"
     """What is predicted: pixels normalised per patch, or plain pixels."""
+    knn_videos: int = Field(0, ge=0, json_schema_extra=LATER)
+    """Training videos among whose features the nearest say what labelled validation videos are, at each evaluation; 0: nothing
+    is evaluated."""
 
 
 class FeatureModelSection(Section):
