@@ -15,7 +15,8 @@ from pipelines.common.evaluate import evaluate
 from pipelines.common.evaluate_actions import EvaluateActionsSettings, evaluate_actions
 from pipelines.common.execute import execute
 from pipelines.common.predict import predict
-from pipelines.common.program import run_program
+from pipelines.common.program import Search, recipe_type_of, run_program
+from pipelines.common.search.settings import ExpandSection, MaskingSection, SweepSection
 from pipelines.common.settings import EvaluateSettings, PredictSettings, run_model_program
 from vidmodels.core.recipe import ClassifyRecipe, ContrastiveRecipe, DetectRecipe, FeatureRecipe, MaskedRecipe
 
@@ -55,9 +56,34 @@ class Programs:
         argv = (recipe, *QUICK, *words)
         return self._call(lambda: run_program("train_classifier", ClassifyRecipe, "mae_st_tiny_classifier", execute, argv))
 
+    def classify_file(self, path: Path, *words: str) -> Answer:
+        """The trainer with a recipe from a file."""
+        argv = ("--recipe", str(path), *QUICK, *words)
+        return self._call(lambda: run_program("train_classifier", ClassifyRecipe, "mae_st_tiny_classifier", execute, argv))
+
     def detect(self, *words: str) -> Answer:
         argv = ("slowfast_tiny_detector", *QUICK, *words)
         return self._call(lambda: run_program("train_action_detector", DetectRecipe, "slowfast_tiny_detector", execute, argv))
+
+    def tune(self, *words: str, recipe: str = "x3d_tiny") -> Answer:
+        from pipelines.common.search.sweep import tune_recipe
+
+        argv, search = (recipe, *QUICK, *words), Search(SweepSection())
+        return self._call(
+            lambda: run_program("tune_recipe", recipe_type_of(argv, recipe), recipe, tune_recipe, argv, search=search)
+        )
+
+    def tune_masking(self, *words: str) -> Answer:
+        from pipelines.common.search.masking import tune_masking
+
+        argv, search = (*QUICK, *words), Search(MaskingSection())
+        return self._call(lambda: run_program("tune_masking", MaskedRecipe, "mae_st_tiny", tune_masking, argv, search=search))
+
+    def expand(self, *words: str) -> Answer:
+        from pipelines.common.search.expand import expand_x3d
+
+        argv, search = (*QUICK, *words), Search(ExpandSection())
+        return self._call(lambda: run_program("expand_x3d", ClassifyRecipe, "x2d_tiny", expand_x3d, argv, search=search))
 
     def evaluate_actions(self, *words: str) -> Answer:
         argv = (*words, "--run.backend", "local")

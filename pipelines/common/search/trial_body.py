@@ -45,6 +45,8 @@ def run_trial(config: dict[str, Any], shared: Shared) -> None:
     An error of ours ends the trial and not the study: learning rates are searched among those at which nothing learns.
     """
     trial = shared.trials[config["trial"]]
+    if ray.get(shared.board.stopping.remote(trial.name)):
+        return  # Ray Tune begins what still waits when the study is to stop
     reporter = Reporter(trial, shared)
     try:
         record = _train(trial, shared, reporter)
