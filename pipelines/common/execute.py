@@ -83,8 +83,9 @@ def run_prepared(
     job, folder = prepared.job, prepared.folder
     with ExitStack() as stack:
         spool, writer = _open_lineage(job, folder, stack)
-        if spool is not None and parent is not None:
+        if spool is not None and writer is not None and parent is not None:
             spool.parent(parent)
+            stack.callback(writer.leave)  # the next trial need not wait; the study looks after it at its end
         try:
             if job.run.pictures:
                 pictures.sample_batch(job, folder.scratch)
@@ -99,7 +100,7 @@ def run_prepared(
             folder.upload()
             return outcome
         finish(job, folder, outcome, spool, registers=parent is None)
-        if writer is not None and (pending := writer.close(SEND_AT_END_S)):
+        if writer is not None and parent is None and (pending := writer.close(SEND_AT_END_S)):
             log.warning("%d records are not in MLflow yet: vidmodels runs sync %s", pending, writer.folder)
     return outcome
 

@@ -83,6 +83,14 @@ class SpoolWriter:
                 self._start()
         return pending_records(self.folder)
 
+    def leave(self) -> None:
+        """Let the writer send the rest by itself, and end; what it does not get rid of within a minute stays in the spool."""
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):  # it has died: what it left is told by whoever looks at the spool
+                process.stdin.write("end\n")
+                process.stdin.close()
+
     def _start(self) -> None:
         command = [sys.executable, "-m", "pipelines.common.writer", str(self.folder), "--follow", str(os.getpid())]
         with open(self.folder / "writer.log", "ab") as output:

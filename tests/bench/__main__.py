@@ -13,7 +13,18 @@ from tests.bench.harness import Figure, Ratio
 
 
 def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
-    from tests.bench import classifiers, contrastive, decoding, gpu, gpu_classifiers, histograms, model, overhead, serving
+    from tests.bench import (
+        classifiers,
+        contrastive,
+        decoding,
+        gpu,
+        gpu_classifiers,
+        histograms,
+        model,
+        overhead,
+        search,
+        serving,
+    )
 
     return {
         "decode": decoding.decode,
@@ -34,6 +45,7 @@ def _benchmarks() -> dict[str, Callable[[], list[Any]]]:
         "portions": classifiers.portions,
         "rho": contrastive.rho,
         "overhead": overhead.overhead,
+        "search": search.search,
         "serve_noop": serving.serve_noop,
         "serve_upload": serving.serve_upload,
         "serve_saturation": serving.serve_saturation,

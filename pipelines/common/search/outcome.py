@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.common.codeversion import code_version
+from pipelines.common.execute import SEND_AT_END_S
 from pipelines.common.search.study import Record, Study
-from pipelines.common.spool import RunState, Spool
+from pipelines.common.spool import RunState, Spool, pending_records
 from vidmodels.core.recipe import Recipe, RunSection, flatten
 from vidmodels.visual.canvas import write_whole
 from vidmodels.visual.page import Cell, bar, card, facts_table, media, page, pill, table, tiles
 from vidmodels.visual.report import data_uri
 from vidmodels.visual.text import duration, number
+
+log = logging.getLogger(__name__)
 
 TABLE_FILE, REPORT_FILE = "trials.csv", "report.html"
 
@@ -125,9 +129,25 @@ def study_lineage(
         spool.tags({"program": program, "study": study.name, **version_tags(identity_hash(study.about["identity"]), digest)})
         try:
             yield spool, RunState.load(folder).spool_id
+            send_trials(study)
         except BaseException:
             spool.status("FAILED")
             raise
+
+
+def send_trials(study: Study) -> None:
+    """Send to MLflow what trials said and their writers, which end with their processes, have not sent; the rest is told.
+
+    Of a study in an object store the spools lie where the trials ran, and are not seen from here.
+    """
+    from pipelines.common.writer import sync
+
+    deadline = time.monotonic() + SEND_AT_END_S
+    folders = [study.folder.scratch / name / "lineage" for name in study.records]
+    waiting = [folder for folder in folders if folder.is_dir() and pending_records(folder)]
+    left = [folder for folder in waiting if sync(folder, max(1.0, deadline - time.monotonic()))]
+    if left:
+        log.warning("MLflow does not have all of %d trials yet: vidmodels runs sync %s", len(left), left[0])
 
 
 def tell_outcome(spool: Spool | None, study: Study, best: Row | None, files: Sequence[Path]) -> None:
