@@ -18,7 +18,14 @@ README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONSTRAINTS = (ROOT / "infra" / "constraints.txt").read_text()
-PAGES = ["vidmodels/data/formats/README.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+PAGES = [
+    "vidmodels/data/formats/README.md",
+    "pipelines/README.md",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+]
 TOP = {"README", "CONTRIBUTING", "SECURITY", "CHANGELOG", "LICENSE", "Makefile"}
 
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.]*")
