@@ -65,10 +65,16 @@ def save_sweep(
     return write_whole(path, png_of(figure))
 
 
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+
+
 def save_curves(
-    lines: Mapping[str, Sequence[tuple[float, float]]], across: str, metric: str, path: str | os.PathLike[str], title: str = ""
+    lines: Curves, across: str, metric: str, path: str | os.PathLike[str], title: str = "", stopped: Curves | None = None
 ) -> Path:
-    """A line of (x, score) for each name. Raises DataError without any point."""
+    """A line of (x, score) for each name; stopped: of trials that were stopped on the way, as hollow dots.
+
+    Raises DataError without any point of a line.
+    """
     if not any(lines.values()):
         raise DataError(f"no trial has a value of {metric} to draw")
     figure = figure_of(7.6, 4.6)
@@ -77,7 +83,10 @@ def save_curves(
     for place, (name, points) in enumerate(lines.items()):
         style = ("-", "--", ":", "-.")[place // len(COLORS) % 4]
         x, y = zip(*sorted(points))
-        axes.plot(x, y, style, marker="o", ms=5, lw=1.8, color=COLORS[place % len(COLORS)], label=name)
+        color = COLORS[place % len(COLORS)]
+        axes.plot(x, y, style, marker="o", ms=5, lw=1.8, color=color, label=name)
+        for given_up in (stopped or {}).get(name, ()):
+            axes.plot(*given_up, "o", ms=5, mfc="white", color=color)
     axes.set_xlabel(across, size=9.5, color=MUTED)
     axes.set_ylabel(metric, size=9.5, color=MUTED)
     if len(lines) > 1:

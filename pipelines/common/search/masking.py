@@ -110,21 +110,21 @@ def _curves(study: Study, cells: Sequence[Cell], trials: Sequence[Trial], metric
     found = {}
     for equal in dict.fromkeys(cell.equal for cell in cells):
         lines: dict[str, list[tuple[float, float]]] = {}
+        stopped: dict[str, list[tuple[float, float]]] = {}
         for cell, trial in zip(cells, trials):
             record = study.records.get(trial.name)
-            if cell.equal != equal or record is None or record.state != "finished":
+            if cell.equal != equal or record is None or record.state == "failed":
                 continue
             value = record.metrics.get(metric, math.nan)
             others = [f"{key.rpartition('.')[2]} {each}" for key, each in cell.settings.items() if key != "task.mask_ratio"]
-            name = ", ".join(others)
             if math.isfinite(value):
-                lines.setdefault(name, []).append((cell.settings["task.mask_ratio"], value))
+                kept = lines if record.state == "finished" else stopped
+                kept.setdefault(", ".join(others), []).append((cell.settings["task.mask_ratio"], value))
         if lines:
-            file = f"ratios_{equal}.png"
-            save_curves(lines, "masked share of the tokens", metric, study.folder.scratch / file, f"At {EQUALS[equal]}")
-            found[file] = (
-                f"{metric} over the masked share of the tokens at {EQUALS[equal]}; trials that were trained to their end"
-            )
+            file, title = f"ratios_{equal}.png", f"At {EQUALS[equal]}"
+            path = study.folder.scratch / file
+            save_curves(lines, "masked share of the tokens", metric, path, title, stopped)
+            found[file] = f"{metric} over the masked share of the tokens at {EQUALS[equal]}; hollow: stopped on the way"
     return found
 
 
