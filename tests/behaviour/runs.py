@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.behaviour.probing import linear_probe
+from tests.behaviour.probing import MAE, linear_probe
 from vidmodels.core.recipe import SyntheticSection
 from vidmodels.data.manifest import Manifest
 from vidmodels.data.synthetic.cache import synthetic_manifest
@@ -68,16 +68,22 @@ class Lab:
 
     def pretrain(self, seed: int, steps: int) -> tuple[str, dict[str, float]]:
         """Pre-train the long laptop recipe for `steps` steps; the run's folder and its metrics."""
-        name = f"pretrain-{steps}-seed{seed}"
+        return self.pretrain_by("pretrain_mae", "mae_st_tiny_long", f"pretrain-{steps}", seed, steps)
+
+    def pretrain_by(
+        self, program: str, recipe: str, name: str, seed: int, steps: int, *words: str, batch: int = 16
+    ) -> tuple[str, dict[str, float]]:
+        """Pre-train by a program for `steps` steps of `batch` videos; the run's folder and its metrics."""
+        name = f"{name}-seed{seed}"
         metrics = self.run(
-            "pretrain_mae", name, "mae_st_tiny_long", "--data.path", str(self.manifest()),
-            *_length(steps, self.videos, 0.06), "--train.seed", str(seed),
+            program, name, recipe, "--data.path", str(self.manifest()), *_length(steps, self.videos, 0.06, batch),
+            "--train.seed", str(seed), *words,
         )  # fmt: skip
         return str(self.folder / name), metrics
 
-    def probe(self, seed: int, run: str | None) -> float:
-        """Accuracy of a linear probe of a run's encoder, or of random weights."""
-        return linear_probe(self.manifest(), self.val(), run, seed)
+    def probe(self, seed: int, run: str | None, encoder: str = MAE) -> float:
+        """Accuracy of a linear probe of a run's encoder, or of random weights of the model `encoder`."""
+        return linear_probe(self.manifest(), self.val(), encoder if run is None else run, seed)
 
     def classify(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from tests.behaviour.hearing import sound_accuracy, sound_world
+from tests.behaviour.rows import Row
 from tests.behaviour.runs import Lab
+from tests.behaviour.unlabelled import contrast, masked_features
 from vidmodels import zoo
 from vidmodels.core.recipe import ClassifyRecipe
 
@@ -26,22 +27,6 @@ FAMILIES = {
 }
 # steps of 16 clips of pre-training
 BUDGETS = (2500, 5000)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: a value for each seed."""
-
-    name: str
-    values: tuple[float, ...]
-    percent: bool = True
-
-    def text(self) -> str:
-        shown = [f"{100 * v:.1f}" if self.percent else f"{v:.4f}" for v in self.values]
-        mean = sum(self.values) / len(self.values)
-        return f"| {self.name} | {100 * mean:.1f} % |" if self.percent and len(shown) == 1 else (
-            f"| {self.name} | {', '.join(shown)} (mean {100 * mean:.1f} %) |" if self.percent
-            else f"| {self.name} | {', '.join(shown)} |")  # fmt: skip
 
 
 def motion(lab: Lab, seeds: range, steps: int = 1500) -> Iterator[Row]:
@@ -146,4 +131,6 @@ STUDIES: dict[str, Callable[..., Iterator[Row]]] = {
     "expanded": expanded,
     "detector": detector,
     "sound": sound,
+    "contrast": contrast,
+    "masked_features": masked_features,
 }
