@@ -66,6 +66,10 @@ class Lab:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
         return json.loads((self.folder / name / "finished.json").read_text())["metrics"]
 
+    def length(self, steps: int, warming: float = 0.1) -> list[str]:
+        """Settings of a schedule of `steps` steps of 16 of the training videos."""
+        return _length(steps, self.videos, warming)
+
     def pretrain(self, seed: int, steps: int) -> tuple[str, dict[str, float]]:
         """Pre-train the long laptop recipe for `steps` steps; the run's folder and its metrics."""
         return self.pretrain_by("pretrain_mae", "mae_st_tiny_long", f"pretrain-{steps}", seed, steps)

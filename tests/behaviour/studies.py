@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from tests.behaviour.hearing import sound_accuracy, sound_world
 from tests.behaviour.rows import Row
 from tests.behaviour.runs import Lab
+from tests.behaviour.searches import expansion, masking
 from tests.behaviour.unlabelled import contrast, masked_features
 from vidmodels import zoo
 from vidmodels.core.recipe import ClassifyRecipe
@@ -133,4 +134,6 @@ STUDIES: dict[str, Callable[..., Iterator[Row]]] = {
     "sound": sound,
     "contrast": contrast,
     "masked_features": masked_features,
+    "expansion": expansion,
+    "masking": masking,
 }
