@@ -83,7 +83,7 @@ def _tiny(framework: str) -> ContrastiveRecipe:
     Half of the clips are differences of their frames, because background and texture, which a video keeps, would otherwise be
     all that is learned; no clip is mirrored, because left and right are classes.
     """
-    clip = ClipSection(num_frames=8, frame_stride=1, size=32, repeats=2, repeat_times="sorted", crop_area=(0.5, 1.0))
+    clip = ClipSection(num_frames=8, frame_stride=1, size=32, repeats=2, repeat_times="sorted", crop_area=(0.25, 1.0))
     augment = AugmentSection(flip=0.0, jitter=(0.8, 0.8, 0.8, 0.4), grey=0.2, difference=0.5)
     return ContrastiveRecipe(
         model=ContrastiveModelSection(name=f"rho_{framework}_tiny"),
