@@ -95,14 +95,15 @@ class Lab:
         seed: int,
         steps: int,
         *words: str,
-        recipe: str = "mae_st_tiny_classifier",
+        recipe: str | Path = "mae_st_tiny_classifier",
         per_class: int | None = None,
         init: str | None = None,
     ) -> float:
-        """Accuracy on the validation videos after `steps` steps of `recipe`."""
+        """Accuracy on the validation videos after `steps` steps of `recipe`, a name or a file."""
+        given = ("--recipe", str(recipe)) if isinstance(recipe, Path) else (recipe,)
         words += ("--train.init", init) if init is not None else ()
         metrics = self.run(
-            "train_classifier", f"{name}-seed{seed}", recipe, "--data.path", str(self.manifest(per_class)),
+            "train_classifier", f"{name}-seed{seed}", *given, "--data.path", str(self.manifest(per_class)),
             "--data.val-path", str(self.val()), *_length(steps, self.videos if per_class is None else 10 * per_class),
             "--train.seed", str(seed), *words,
         )  # fmt: skip

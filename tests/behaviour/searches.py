@@ -32,7 +32,7 @@ def expansion(lab: Lab, seeds: range, trial_steps: int = 500, steps: int = 1500)
     for name, each in (("expanded", point), ("scaled alike", control)):
         path = lab.folder / f"{found}-{name.replace(' ', '-')}.json"
         path.write_text(json.dumps(at(recipe, each)))
-        values = lab.each(seeds, lambda s, path=path: lab.classify(path.stem, s, steps, recipe=f"--recipe={path}"))
+        values = lab.each(seeds, lambda s, path=path: lab.classify(path.stem, s, steps, recipe=path))
         yield Row(f"{name}: {words(each)}, {costs(each) / 1e6:.2f} M multiply-adds, {steps} steps", values)
 
 
