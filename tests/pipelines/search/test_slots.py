@@ -35,7 +35,7 @@ def test_a_part_has_to_fit_a_node():
 
 def test_a_cluster_that_is_too_small_is_one_sentence():
     with pytest.raises(
-        RunError, match=r"^a trial needs 3\.1 CPU and 0 GPU, .* 1 nodes of the cluster have 2 and 0: ask for less"
+        RunError, match=r"^a trial needs 3\.1 CPU and 0 GPU, .* the cluster's nodes \(1\) have 2 and 0: ask for less"
     ):
         slots(RAY, [{"CPU": 2}], None)
     with pytest.raises(RunError, match=r"^5 trials at once need 5 CPU"):
