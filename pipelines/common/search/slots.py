@@ -55,8 +55,8 @@ def slots(run: RunSection, nodes: Sequence[Resources], asked: int | None) -> int
     if room < wanted:
         many = "a trial needs" if wanted == 1 else f"{wanted} trials at once need"
         raise RunError(
-            f"{many} {wanted * need['CPU']:g} CPU and {wanted * need['GPU']:g} GPU, in parts that fit a node, and the cluster's "
-            f"nodes ({len(nodes)}) have {total['CPU']:g} and {total['GPU']:g}: ask for less with "
+            f"{many} {wanted * need['CPU']:g} CPU and {wanted * need['GPU']:g} GPU, in parts that fit a node, and the "
+            f"cluster's nodes ({len(nodes)}) have {total['CPU']:g} and {total['GPU']:g}: ask for less with "
             "--run.num-workers, --run.cpus-per-worker, --run.gpus-per-worker, --run.decoders, --search.concurrent, or add nodes"
         )
     return asked or room
