@@ -37,7 +37,7 @@ def conclude_expansion(
     table = write_table(folder, rows, metric)
     caption = f"{metric} over the cost of a clip; each dot a network that was trained, the line the path"
     facts = {"Path": path, **facts_of(study, search.identity())}
-    report = write_study_report(study, rows, metric, {PICTURE: caption}, facts)
+    report = write_study_report(study, rows, metric, final, {PICTURE: caption}, facts)
     if spool is not None:
         for place, part in enumerate(generations):
             record = study.records[chosen_of(part)["trial"]]

@@ -88,12 +88,18 @@ def write_table(folder: Path, rows: Sequence[Row], metric: str) -> Path:
 
 
 def write_study_report(
-    study: Study, rows: Sequence[Row], metric: str, pictures: Mapping[str, str], facts: Mapping[str, Mapping[str, Any]]
+    study: Study,
+    rows: Sequence[Row],
+    metric: str,
+    best: Row | None,
+    pictures: Mapping[str, str],
+    facts: Mapping[str, Mapping[str, Any]],
 ) -> Path:
-    """The study's report.html. pictures: {file in the folder: caption}; facts: {title: {name: value}}."""
-    folder, best = study.folder.scratch, best_of(rows)
+    """The study's report.html. best: what the search came to; pictures: {file in the folder: caption}; facts: {title: {name:
+    value}}."""
+    folder = study.folder.scratch
     states = [row.record.state for row in rows]
-    shown = [("best " + metric, number(best.score))] if best else []
+    shown = [("chosen, " + metric, number(best.score))] if best else []
     shown += [(state, str(states.count(state))) for state in ("finished", "stopped", "failed") if state in states]
     shown.append(("training, all trials", duration(sum(row.record.seconds for row in rows))))
     parts = [tiles(shown)]
@@ -175,7 +181,7 @@ def _html_table(rows: Sequence[Row], metric: str, best: Row | None) -> str:
     lines: list[list[str | Cell]] = []
     for row in rows:
         name, state, score, *others = row.cells(keys)
-        marked = Cell(f"{Cell.escape(name)} {pill('best', 'good')}") if row is best else name
+        marked = Cell(f"{Cell.escape(name)} {pill('chosen', 'good')}") if row is best else name
         said = f"{state}: {row.record.error}" if row.record.error else state
         lines.append([marked, said, bar(row.score) if shares else Cell.right(score), *(Cell.right(cell) for cell in others)])
     return table([*head[:3], *(Cell.right(cell) for cell in head[3:])], lines)

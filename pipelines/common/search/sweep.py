@@ -126,7 +126,7 @@ def conclude(study: Study, rows: Sequence[Row], sweep: Sweep) -> list[Path]:
     facts = facts_of(study, sweep.search)
     if sweep.remarks:
         facts = {"Remarks": {str(place + 1): remark for place, remark in enumerate(sweep.remarks)}, **facts}
-    report = write_study_report(study, rows, sweep.metric, pictures, facts)
+    report = write_study_report(study, rows, sweep.metric, best_of(rows), pictures, facts)
     return [table, *(folder / name for name in pictures), folder / "recipe.json", report]
 
 

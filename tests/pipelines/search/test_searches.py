@@ -116,6 +116,9 @@ def test_an_expansion_ends_with_a_recipe_that_the_trainer_takes(ray_cluster, pro
     final = next(each for each in generations[-1]["candidates"] if each["axis"] == generations[-1]["chosen"])
     for name in ("expansion.png", "trials.csv", "report.html"):
         assert (study / name).stat().st_size > 0, name
+    report = (study / "report.html").read_text()
+    assert report.count(">chosen<") == 1
+    assert report.rindex("trial-", 0, report.index(">chosen<")) == report.index(final["trial"])
     recipe = parse(("--recipe", str(study / "expanded" / "recipe.json")), "program", ClassifyRecipe, "x2d_tiny").recipe
     clip, point = recipe.data.clip, final["point"]
     assert (clip.num_frames, clip.frame_stride, clip.size) == (point["frames"], point["stride"], point["size"])
