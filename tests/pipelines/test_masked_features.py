@@ -59,6 +59,15 @@ def test_histograms_a_picture_and_a_classifier_that_starts_from_it(programs):
     assert "head.norm.weight" in said.err + said.out
 
 
+def test_nearest_neighbours_are_its_evaluation_where_that_is_asked_for(programs):
+    said = programs.pretrain_features("--task.knn-videos", "10", "--train.eval-every-epochs", "0.5", *BARE)
+    assert said.code == 0, said.err
+    (run,) = programs.runs("pretrain_maskfeat")
+    metrics = json.loads((run / "finished.json").read_text())["metrics"]
+    assert 0 <= metrics["val_top1"] <= metrics["val_top5"] <= 1
+    assert metrics["val_videos"] > 0
+
+
 @pytest.mark.parametrize("sampling", ["cube", "tube", "frame", "uniform"])
 def test_all_maskings_with_pixels(programs, sampling):
     said = programs.pretrain_features("--task.target", "pixel", "--task.mask-sampling", sampling, *BARE)

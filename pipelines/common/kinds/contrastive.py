@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.common.kinds.base import Kind, class_names
+from pipelines.common.kinds.nearest import labelled
 from pipelines.common.sources import Sources
 from vidmodels.core.errors import ConfigError, DataError, MediaError
-from vidmodels.core.label_sets import LabelSets
 from vidmodels.core.recipe import ContrastiveRecipe, DataSection
 from vidmodels.data.frames import open_sample
 from vidmodels.data.manifest import Manifest
@@ -78,9 +78,7 @@ class Contrastive(Kind[ContrastiveRecipe]):
 
     @property
     def evaluates(self) -> bool:
-        first, val = self.sources.train[0], self.sources.val
-        single = val is not None and val.classes is not None and not isinstance(val.classes, LabelSets)
-        return single and not first.multi_label
+        return labelled(self.sources)
 
     def evaluate(self, model: Any, world: World) -> Evaluation:
         from vidmodels.inference.nearest import NearestClassifier

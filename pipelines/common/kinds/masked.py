@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.common.kinds.base import Kind
-from pipelines.common.kinds.nearest import evaluate_nearest, labelled
-from vidmodels.core.errors import ConfigError
+from pipelines.common.kinds.nearest import ByNearest
 from vidmodels.core.recipe import MaskedRecipe
 
 if TYPE_CHECKING:
     from vidmodels.tasks.base import Task
-    from vidmodels.training.distributed import World
-    from vidmodels.training.evaluation import Evaluation
 
 
-class Masked(Kind[MaskedRecipe]):
+class Masked(ByNearest[MaskedRecipe]):
     """Evaluated by nearest neighbours where the recipe says so; the pictures show what is reconstructed."""
 
     task = "pretrain_masked"
@@ -27,11 +23,6 @@ class Masked(Kind[MaskedRecipe]):
         given = {key: value for key in changes if (value := getattr(self.recipe.model, key)) is not None}
         if self.recipe.model.drop_path:
             settings["drop_path"] = self.recipe.model.drop_path
-        if self.recipe.task.knn_videos and not self.evaluates:
-            raise ConfigError(
-                "task.knn_videos needs validation videos of one class each: name labelled ones in data.path and "
-                "data.val_path, or leave it out"
-            )
         return settings | given
 
     def make_task(self, model: Any) -> Task:
@@ -41,17 +32,6 @@ class Masked(Kind[MaskedRecipe]):
 
     def try_shapes(self, model: Any, clips: Any) -> None:
         model(clips, self.recipe.task.mask_ratio, self.recipe.task.mask_sampling, self.recipe.task.target)
-
-    @property
-    def metric(self) -> str:
-        return "val_top1" if self.evaluates else "loss"
-
-    @property
-    def evaluates(self) -> bool:
-        return self.recipe.task.knn_videos > 0 and labelled(self.sources)
-
-    def evaluate(self, model: Any, world: World) -> Evaluation:
-        return evaluate_nearest(model, self.sources, self.recipe.data.clip, self.recipe.task.knn_videos, world)
 
     def pictures(self, model: Any, folder: Path, found: Any = None) -> None:
         from pipelines.common.pictures import reconstructions

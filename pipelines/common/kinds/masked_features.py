@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.common.kinds.base import Kind
+from pipelines.common.kinds.nearest import ByNearest
 from vidmodels.core.errors import ConfigError
 from vidmodels.core.recipe import FeatureRecipe
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vidmodels.tasks.base import Task
 
 
-class MaskedFeatures(Kind[FeatureRecipe]):
-    """Nothing is evaluated; the pictures show targets and predictions."""
+class MaskedFeatures(ByNearest[FeatureRecipe]):
+    """Evaluated by nearest neighbours where the recipe says so; the pictures show targets and predictions."""
 
     task = "pretrain_features"
 

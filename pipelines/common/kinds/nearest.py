@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.common.kinds.base import class_names
-from vidmodels.core.errors import DataError
+from pipelines.common.kinds.base import Kind, RecipeT, class_names
+from vidmodels.core.errors import ConfigError, DataError
 from vidmodels.core.label_sets import LabelSets
 from vidmodels.core.recipe import ClipSection
 from vidmodels.data.reader import ViewReader
@@ -23,6 +23,33 @@ if TYPE_CHECKING:
 
 BATCH = 16
 """Videos that are decoded and computed at once."""
+
+
+class ByNearest(Kind[RecipeT]):
+    """Pre-training whose encoder is evaluated by nearest neighbours where `task.knn_videos` asks for it."""
+
+    def model_settings(self) -> dict[str, Any]:
+        if self._videos and not self.evaluates:
+            raise ConfigError(
+                "task.knn_videos needs validation videos of one class each: name labelled ones in data.path and "
+                "data.val_path, or leave it out"
+            )
+        return super().model_settings()
+
+    @property
+    def metric(self) -> str:
+        return "val_top1" if self.evaluates else "loss"
+
+    @property
+    def evaluates(self) -> bool:
+        return self._videos > 0 and labelled(self.sources)
+
+    def evaluate(self, model: Any, world: World) -> Evaluation:
+        return evaluate_nearest(model, self.sources, self.recipe.data.clip, self._videos, world)
+
+    @property
+    def _videos(self) -> int:
+        return self.recipe.task.knn_videos  # type: ignore[attr-defined]  # recipes of such kinds have it
 
 
 def labelled(sources: Sources) -> bool:

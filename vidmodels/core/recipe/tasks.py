@@ -82,6 +82,9 @@ class FeatureTaskSection(Section):
     """Of the last three targets: a model of the zoo, or MODULE:FUNCTION that gives a module (README of maskfeat)."""
     teacher_weights: str = ""
     """Checkpoint of a teacher from the zoo."""
+    knn_videos: int = Field(0, ge=0, json_schema_extra=LATER)
+    """Training videos among whose features the nearest say what labelled validation videos are, at each evaluation; 0: nothing
+    is evaluated."""
 
     @model_validator(mode="after")
     def _teacher_fits(self):
