@@ -116,11 +116,14 @@ def save_expansion(
         axes.scatter([each.cost for each in own], [each.score for each in own], s=46, color=color, label=name, zorder=3,
                      marker="D" if name in ("base", "contraction") else "o")  # fmt: skip
     chosen = [each for each in known if each.chosen]
-    axes.plot([each.cost for each in chosen], [each.score for each in chosen], color=MUTED, lw=1.6, zorder=2)
+    steps = [each for each in chosen if each.name != "contraction"]
+    for part, style in ((steps, "-"), (chosen[len(steps) - 1 :], "--")):
+        axes.plot([each.cost for each in part], [each.score for each in part], color=MUTED, lw=1.6, ls=style, zorder=2)
     for each in chosen:
-        below = each.name == "contraction"  # beside the step that it shrinks
-        axes.annotate(each.name, (each.cost, each.score), xytext=(0, -16 if below else 8), textcoords="offset points",
-                      ha="center", size=8.5, color=INK, weight="bold", parse_math=False)  # fmt: skip
+        # a path rises to the right, so that there is room on the other sides
+        shift, side = ((8, -14), "left") if each.name == "contraction" else ((-7, 6), "right")
+        axes.annotate(each.name, (each.cost, each.score), xytext=shift, textcoords="offset points", ha=side, size=8.5,
+                      color=INK, weight="bold", parse_math=False)  # fmt: skip
     axes.set_xscale("log")
     _log_ticks(axes, [each.cost for each in known])
     if target is not None:
